@@ -1,0 +1,50 @@
+/* What every command line parses into, and the only thing start-up reads
+ * (DESIGN D13). Plain data: parsing has no side effects. */
+#ifndef PORT_CONFIG_H
+#define PORT_CONFIG_H
+
+#include "stack/addr.h"
+#include "stack/wire.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum config_target {
+	CONFIG_TARGET_PID,   /* the namespaces of a process */
+	CONFIG_TARGET_PATH,  /* a network namespace's path */
+	CONFIG_TARGET_TAPFD, /* a tap that somebody opened for us */
+	CONFIG_TARGET_RUN,   /* namespaces we make for a command */
+};
+
+struct config {
+	enum config_target target;
+	pid_t pid;                /* CONFIG_TARGET_PID */
+	const char *netns_path;   /* CONFIG_TARGET_PATH */
+	const char *userns_path;  /* NULL: /proc/PID/ns/user, or none for paths */
+	int tapfd;                /* CONFIG_TARGET_TAPFD */
+	const char *ifname;       /* of the tap inside the namespace */
+	char *const *command;     /* CONFIG_TARGET_RUN; ends with NULL */
+
+	bool configure;           /* bring lo and the tap up, addresses, routes */
+	bool configure6;          /* IPv6 address and route too, without DAD
+				   * (else SLAAC does it) */
+	uint16_t mtu;
+	bool has_mac;
+	uint8_t mac[WIRE_MAC_LEN]; /* of the container's end, with configure */
+
+	bool ipv4, ipv6;
+	struct in6_addr net4;     /* network address, v4 mapped */
+	uint8_t bits4;
+	bool host_loopback;       /* gateway means the host's loopback */
+	bool dns;                 /* the resolver alias answers */
+	struct in6_addr outbound4; /* 0.0.0.0 (mapped) when not given */
+	struct in6_addr outbound6; /* :: when not given */
+
+	int ready_fd, exit_fd;    /* -1: none */
+};
+
+/* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and
+ * dns on, no descriptors. */
+struct config config_default(void);
+
+#endif

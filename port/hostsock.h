@@ -1,0 +1,73 @@
+/* Host sockets. The only file that makes inet sockets and moves bytes through
+ * them, so that tests can put a scripted host in its place at link time. All
+ * descriptors are non-blocking and close-on-exec. Every call returns a value
+ * >= 0 or -errno; EINTR is handled here. IPv6 sockets are v6-only. */
+#ifndef PORT_HOSTSOCK_H
+#define PORT_HOSTSOCK_H
+
+#include "stack/addr.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Where outgoing sockets start from (--outbound-addr, --outbound-addr6);
+ * unspecified: the kernel chooses. */
+struct hostsock_source {
+	struct in6_addr v4; /* addr_from_v4(0) when not set */
+	struct in6_addr v6; /* :: when not set */
+};
+
+/* A TCP socket whose connect() to @to is under way (or done: it polls writable
+ * either way; hostsock_error() then tells). The descriptor or -errno of the
+ * step that failed at once. TCP_NODELAY is set. */
+int hostsock_connect(const struct endpoint *to,
+		     const struct hostsock_source *source);
+/* Pending SO_ERROR as -errno, 0 if none. */
+int hostsock_error(int fd);
+ssize_t hostsock_send(int fd, const struct iovec *iov, int iovcnt);
+ssize_t hostsock_recv(int fd, const struct iovec *iov, int iovcnt);
+/* SHUT_WR. */
+int hostsock_shutdown(int fd);
+/* Plain close: what the kernel has queued still goes out. */
+void hostsock_close(int fd);
+/* Close with a zero linger time: the peer gets RST. */
+void hostsock_reset(int fd);
+
+/* An unconnected UDP socket of the family of @family_of, bound to @port if that
+ * is free and allowed, else to any. Error queue (IP_RECVERR) on. */
+int hostsock_udp(const struct in6_addr *family_of, uint16_t port,
+		 const struct hostsock_source *source);
+/* A ping socket: SOCK_DGRAM with IPPROTO_ICMP/ICMPV6, error queue on. -EACCES
+ * if net.ipv4.ping_group_range excludes us. */
+int hostsock_ping(const struct in6_addr *family_of,
+		  const struct hostsock_source *source);
+
+/* What a datagram carries besides its bytes; set on the socket only when it
+ * differs from what was last set there. Zero-initialise with the socket. */
+struct hostsock_opts {
+	uint8_t ttl;        /* 0: the system's default */
+	uint8_t tos;
+	bool dont_fragment; /* fail with -EMSGSIZE beyond the path MTU */
+};
+
+ssize_t hostsock_sendto(int fd, const struct endpoint *to,
+			const struct hostsock_opts *want,
+			struct hostsock_opts *set, const void *buf, size_t len);
+ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
+			  size_t len);
+
+/* One entry of the error queue. */
+struct hostsock_err {
+	int err;               /* positive errno */
+	uint32_t mtu;          /* with EMSGSIZE; else 0 */
+	bool time_exceeded;    /* err is EHOSTUNREACH: a hop limit ran out */
+	bool local;            /* found by this host, not told by ICMP */
+	struct endpoint to;    /* where the datagram was going */
+	struct in6_addr from;  /* who reported it; unspecified if local */
+	size_t len;            /* bytes of the datagram put into @buf */
+};
+/* 0, or -EAGAIN when the queue is empty. */
+int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len);
+
+#endif

@@ -1,0 +1,42 @@
+#include "stack/frame.h"
+
+#include <string.h>
+
+/* Words are summed in host order in 64 bits and swapped once at the end, which
+ * the one's complement sum allows (RFC 1071 section 2 (B)). */
+uint32_t csum_add(uint32_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t acc = 0;
+	uint32_t word;
+	uint16_t half;
+
+	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		acc += word;
+	}
+	if (len >= sizeof(half)) {
+		memcpy(&half, p, sizeof(half));
+		acc += half;
+		p += sizeof(half);
+		len -= sizeof(half);
+	}
+	if (len) {
+		uint8_t last[2] = {*p, 0};
+
+		memcpy(&half, last, sizeof(half));
+		acc += half;
+	}
+	while (acc >> 16)
+		acc = (acc & 0xffff) + (acc >> 16);
+	half = (uint16_t)acc;
+	sum += get16(&half);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+uint16_t csum_fold(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}

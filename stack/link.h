@@ -1,0 +1,36 @@
+/* Ethernet: takes frames apart on the way in, puts the one header on the way
+ * out, and learns the container's MAC from what it sends. */
+#ifndef STACK_LINK_H
+#define STACK_LINK_H
+
+#include "stack/count.h"
+#include "stack/frame.h"
+#include "stack/plan.h"
+
+struct link {
+	struct frame_sink *sink;    /* borrowed */
+	const struct plan *plan;    /* borrowed */
+	struct counters *count;     /* borrowed */
+	uint8_t peer[WIRE_MAC_LEN]; /* the container's; broadcast until known */
+	bool offload;               /* the sink takes partial checksums and
+				     * super-frames */
+};
+
+void link_init(struct link *l, struct frame_sink *sink,
+	       const struct plan *plan, struct counters *count, bool offload);
+
+/* Checks and strips the Ethernet header of @frame (VLAN tags are refused),
+ * learns the sender's MAC, counts. The ethertype in host order, with *@ret the
+ * rest of the frame; 0 if it was dropped. */
+uint16_t link_input(struct link *l, struct view frame, struct view *ret);
+
+/* Sends @iov (starting with the IP or ARP header) to @dst, or to the
+ * container's MAC if @dst is NULL. @off counts from the IP header and is
+ * shifted here; if the sink has no offload, a partial checksum is completed
+ * here first, and a super-frame is our own bug. @iovcnt < FRAME_IOV_MAX.
+ * 0 or -errno (frame lost, counted). */
+int link_send(struct link *l, uint16_t ethertype,
+	      const uint8_t dst[WIRE_MAC_LEN], const struct iovec *iov,
+	      int iovcnt, const struct offload *off);
+
+#endif

@@ -1,0 +1,23 @@
+/* Neighbour discovery (RFC 4861) as the router of the link: NA for NS, RA for
+ * RS and now and then unsolicited, with prefix, MTU and RDNSS (RFC 8106). */
+#ifndef STACK_NDP_H
+#define STACK_NDP_H
+
+#include "stack/ip.h"
+
+struct ndp {
+	struct ip *ip;         /* borrowed */
+	nsec_t next_ra;        /* NSEC_NEVER without IPv6 */
+};
+
+/* The first unsolicited RA is due at @now. */
+void ndp_init(struct ndp *n, struct ip *ip, nsec_t now);
+
+/* Takes an ICMPv6 packet; false if it is not neighbour discovery or MLD, which
+ * is then for icmp_input(). */
+bool ndp_input(struct ndp *n, const struct packet *p);
+
+nsec_t ndp_deadline(const struct ndp *n);
+void ndp_tick(struct ndp *n, nsec_t now);
+
+#endif

@@ -1,0 +1,26 @@
+/* The container's namespaces, entered by a forked helper so that this process
+ * stays where it is. setns(2), unix(7) for SCM_RIGHTS. */
+#ifndef TAPDEV_NETNS_H
+#define TAPDEV_NETNS_H
+
+#include "tapdev/fail.h"
+#include "tapdev/netcfg.h"
+
+#include <sys/types.h>
+
+struct netns_target {
+	pid_t pid;               /* > 0: /proc/PID/ns/net, and its user
+				  * namespace unless userns_path is set */
+	const char *netns_path;  /* used if pid is 0 */
+	const char *userns_path; /* NULL: none with netns_path */
+	const char *ifname;
+};
+
+/* Opens the tap @t->ifname inside the namespaces (creating it unless it is
+ * there), with a virtio-net header if the kernel and an existing device allow;
+ * configures the link by @cfg if that is not NULL. A joined user namespace that
+ * we are in already is fine. The descriptor, or -errno with @why in words. */
+int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
+		   struct fail *why);
+
+#endif

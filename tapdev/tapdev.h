@@ -1,0 +1,33 @@
+/* The tap device as a source and a sink of frames: virtio-net header on and
+ * off, bursts, and what the kernel lets us offload. tun(4),
+ * Documentation/networking/tuntap.rst and include/uapi/linux/virtio_net.h of
+ * the kernel. */
+#ifndef TAPDEV_TAPDEV_H
+#define TAPDEV_TAPDEV_H
+
+#include "stack/chunk.h"
+#include "stack/frame.h"
+#include "tapdev/fail.h"
+
+struct tapdev {
+	struct frame_sink sink; /* to the container */
+	int fd;                 /* owned */
+	bool vnet;              /* frames carry a virtio-net header */
+	bool offload;           /* and partial checksums and super-frames */
+};
+
+/* Takes over @fd, a tap (attached by netns_open_tap(), or handed in). Finds out
+ * by TUNGETIFF what headers it carries, sets TUNSETOFFLOAD and the header size
+ * where it can, and non-blocking mode. 0 or -errno; the fd is not closed on
+ * failure. */
+int tapdev_open(struct tapdev *t, int fd, struct fail *why);
+void tapdev_close(struct tapdev *t);
+
+/* One frame from the container into @c: *@ret_start is where its Ethernet
+ * header lies in c->data, *@ret_off what the header said. The frame's length;
+ * 0 if what was read is no frame (cut off, header lies); -EAGAIN when there is
+ * none; -errno when the device is gone. */
+ssize_t tapdev_read(struct tapdev *t, struct chunk *c, size_t *ret_start,
+		    struct offload *ret_off);
+
+#endif
