@@ -18,29 +18,30 @@ enum config_target {
 
 struct config {
 	enum config_target target;
-	pid_t pid;                /* CONFIG_TARGET_PID */
-	const char *netns_path;   /* CONFIG_TARGET_PATH */
-	const char *userns_path;  /* NULL: /proc/PID/ns/user, or none for paths */
-	int tapfd;                /* CONFIG_TARGET_TAPFD */
-	const char *ifname;       /* of the tap inside the namespace */
-	char *const *command;     /* CONFIG_TARGET_RUN; ends with NULL */
+	pid_t pid;              /* CONFIG_TARGET_PID */
+	const char *netns_path; /* CONFIG_TARGET_PATH */
+	const char
+		*userns_path; /* NULL: /proc/PID/ns/user, or none for paths */
+	int tapfd;            /* CONFIG_TARGET_TAPFD */
+	const char *ifname;   /* of the tap inside the namespace */
+	char *const *command; /* CONFIG_TARGET_RUN; ends with NULL */
 
-	bool configure;           /* bring lo and the tap up, addresses, routes */
-	bool configure6;          /* IPv6 address and route too, without DAD
+	bool configure;  /* bring lo and the tap up, addresses, routes */
+	bool configure6; /* IPv6 address and route too, without DAD
 				   * (else SLAAC does it) */
 	uint16_t mtu;
 	bool has_mac;
 	uint8_t mac[WIRE_MAC_LEN]; /* of the container's end, with configure */
 
 	bool ipv4, ipv6;
-	struct in6_addr net4;     /* network address, v4 mapped */
+	struct in6_addr net4; /* network address, v4 mapped */
 	uint8_t bits4;
-	bool host_loopback;       /* gateway means the host's loopback */
-	bool dns;                 /* the resolver alias answers */
+	bool host_loopback;        /* gateway means the host's loopback */
+	bool dns;                  /* the resolver alias answers */
 	struct in6_addr outbound4; /* 0.0.0.0 (mapped) when not given */
 	struct in6_addr outbound6; /* :: when not given */
 
-	int ready_fd, exit_fd;    /* -1: none */
+	int ready_fd, exit_fd; /* -1: none */
 };
 
 /* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and

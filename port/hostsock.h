@@ -46,7 +46,7 @@ int hostsock_ping(const struct in6_addr *family_of,
 /* What a datagram carries besides its bytes; set on the socket only when it
  * differs from what was last set there. Zero-initialise with the socket. */
 struct hostsock_opts {
-	uint8_t ttl;        /* 0: the system's default */
+	uint8_t ttl; /* 0: the system's default */
 	uint8_t tos;
 	bool dont_fragment; /* fail with -EMSGSIZE beyond the path MTU */
 };
@@ -59,13 +59,13 @@ ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
 
 /* One entry of the error queue. */
 struct hostsock_err {
-	int err;               /* positive errno */
-	uint32_t mtu;          /* with EMSGSIZE; else 0 */
-	bool time_exceeded;    /* err is EHOSTUNREACH: a hop limit ran out */
-	bool local;            /* found by this host, not told by ICMP */
-	struct endpoint to;    /* where the datagram was going */
-	struct in6_addr from;  /* who reported it; unspecified if local */
-	size_t len;            /* bytes of the datagram put into @buf */
+	int err;              /* positive errno */
+	uint32_t mtu;         /* with EMSGSIZE; else 0 */
+	bool time_exceeded;   /* err is EHOSTUNREACH: a hop limit ran out */
+	bool local;           /* found by this host, not told by ICMP */
+	struct endpoint to;   /* where the datagram was going */
+	struct in6_addr from; /* who reported it; unspecified if local */
+	size_t len;           /* bytes of the datagram put into @buf */
 };
 /* 0, or -EAGAIN when the queue is empty. */
 int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len);

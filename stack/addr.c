@@ -40,12 +40,14 @@ bool addr_is_unspecified(const struct in6_addr *a)
 
 bool addr_is_loopback(const struct in6_addr *a)
 {
-	return addr_is_v4(a) ? addr_v4(a) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(a);
+	return addr_is_v4(a) ? addr_v4(a) >> 24 == 127
+			     : IN6_IS_ADDR_LOOPBACK(a);
 }
 
 bool addr_is_multicast(const struct in6_addr *a)
 {
-	return addr_is_v4(a) ? addr_v4(a) >> 28 == 14 : IN6_IS_ADDR_MULTICAST(a);
+	return addr_is_v4(a) ? addr_v4(a) >> 28 == 14
+			     : IN6_IS_ADDR_MULTICAST(a);
 }
 
 bool addr_is_linklocal(const struct in6_addr *a)

@@ -1,6 +1,6 @@
 /* One address type for both families: IPv4 lives in struct in6_addr as
  * ::ffff:a.b.c.d. Inside tapir that form always means "IPv4"; a v4-mapped
- * address in an IPv6 header is refused by ip_parse(). */
+ * address in an IPv6 header is refused by packet_input(). */
 #ifndef STACK_ADDR_H
 #define STACK_ADDR_H
 

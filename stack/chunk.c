@@ -37,7 +37,8 @@ static struct chunk **free_list_of(struct chunk_pool *pool, uint32_t room)
 
 struct chunk *chunk_new(struct chunk_pool *pool, size_t need)
 {
-	uint32_t room = need <= CHUNK_ROOM_SMALL ? CHUNK_ROOM_SMALL : CHUNK_ROOM;
+	uint32_t room =
+		need <= CHUNK_ROOM_SMALL ? CHUNK_ROOM_SMALL : CHUNK_ROOM;
 	struct chunk **list = free_list_of(pool, room);
 	struct chunk *c = *list;
 

@@ -5,8 +5,8 @@
 #ifndef STACK_CHUNK_H
 #define STACK_CHUNK_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Room of a chunk: 65,535 bytes of IPv4, or 65,535 after an IPv6 header, with
  * Ethernet header and virtio-net header before it, and some alignment. */
@@ -14,19 +14,19 @@
 #define CHUNK_ROOM_SMALL 2048
 
 struct chunk {
-	struct chunk *next;       /* owned by the pool while free */
+	struct chunk *next; /* owned by the pool while free */
 	struct chunk_pool *pool;
 	uint32_t refs;
-	uint32_t room;            /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
+	uint32_t room; /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
 	uint8_t data[];
 };
 
 struct chunk_pool {
 	struct chunk *free_big;
 	struct chunk *free_small;
-	size_t in_use;            /* bytes of room handed out */
-	size_t limit;             /* bytes; chunk_new() fails beyond it */
-	size_t cached;            /* bytes of room on the free lists */
+	size_t in_use; /* bytes of room handed out */
+	size_t limit;  /* bytes; chunk_new() fails beyond it */
+	size_t cached; /* bytes of room on the free lists */
 };
 
 void chunk_pool_init(struct chunk_pool *pool, size_t limit);

@@ -2,11 +2,11 @@
 #ifndef STACK_DHCP4_H
 #define STACK_DHCP4_H
 
-#include "stack/ip.h"
+#include "stack/packet.h"
 
 #define DHCP4_SERVER_PORT 67
 
-/* Takes the UDP packet @p (header checked by ip_input()) sent to port 67. */
-void dhcp4_input(struct ip *ip, const struct packet *p);
+/* Takes the UDP packet @p (header checked by packet_input()) sent to port 67. */
+void dhcp4_input(struct packet_layer *pl, const struct packet *p);
 
 #endif

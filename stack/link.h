@@ -16,8 +16,8 @@ struct link {
 				     * super-frames */
 };
 
-void link_init(struct link *l, struct frame_sink *sink,
-	       const struct plan *plan, struct counters *count, bool offload);
+void link_init(struct link *l, struct frame_sink *sink, const struct plan *plan,
+	       struct counters *count, bool offload);
 
 /* Checks and strips the Ethernet header of @frame (VLAN tags are refused),
  * learns the sender's MAC, counts. The ethertype in host order, with *@ret the

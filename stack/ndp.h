@@ -3,18 +3,18 @@
 #ifndef STACK_NDP_H
 #define STACK_NDP_H
 
-#include "stack/ip.h"
+#include "stack/packet.h"
 
 struct ndp {
-	struct ip *ip;         /* borrowed */
-	nsec_t next_ra;        /* NSEC_NEVER without IPv6 */
+	struct packet_layer *pl; /* borrowed */
+	nsec_t next_ra;          /* NSEC_NEVER without IPv6 */
 };
 
 /* The first unsolicited RA is due at @now. */
-void ndp_init(struct ndp *n, struct ip *ip, nsec_t now);
+void ndp_init(struct ndp *n, struct packet_layer *pl, nsec_t now);
 
 /* Takes an ICMPv6 packet; false if it is not neighbour discovery or MLD, which
- * is then for icmp_input(). */
+ * is then for icmpmsg_input(). */
 bool ndp_input(struct ndp *n, const struct packet *p);
 
 nsec_t ndp_deadline(const struct ndp *n);

@@ -11,21 +11,21 @@ struct plan {
 	uint8_t mac[WIRE_MAC_LEN]; /* the gateway's, ours */
 
 	bool ipv4;
-	struct in6_addr net4;      /* 10.0.2.0 */
-	uint8_t bits4;             /* 24; prefix length, 1 to 25 */
-	struct in6_addr gateway4;  /* N+2: gateway and host alias */
-	struct in6_addr dns4;      /* N+3: resolver alias */
-	struct in6_addr guest4;    /* N+100: what -c gives the container */
-	struct in6_addr dhcp4;     /* N+15: what DHCP gives it */
+	struct in6_addr net4;     /* 10.0.2.0 */
+	uint8_t bits4;            /* 24; prefix length, 1 to 25 */
+	struct in6_addr gateway4; /* N+2: gateway and host alias */
+	struct in6_addr dns4;     /* N+3: resolver alias */
+	struct in6_addr guest4;   /* N+100: what -c gives the container */
+	struct in6_addr dhcp4;    /* N+15: what DHCP gives it */
 
 	bool ipv6;
-	struct in6_addr net6;      /* fd00::, always a /64 */
-	struct in6_addr gateway6;  /* fd00::2: host alias */
-	struct in6_addr dns6;      /* fd00::3: resolver alias */
-	struct in6_addr guest6;    /* fd00::64: what `tapir run` gives */
-	struct in6_addr router6;   /* fe80::2: link-local of the router */
+	struct in6_addr net6;     /* fd00::, always a /64 */
+	struct in6_addr gateway6; /* fd00::2: host alias */
+	struct in6_addr dns6;     /* fd00::3: resolver alias */
+	struct in6_addr guest6;   /* fd00::64: what `tapir run` gives */
+	struct in6_addr router6;  /* fe80::2: link-local of the router */
 
-	bool dns;                  /* dns4 and dns6 are announced and answered */
+	bool dns; /* dns4 and dns6 are announced and answered */
 };
 
 /* The plan of slirp4netns for network @net4/@bits4 and fd00::/64, both

@@ -10,8 +10,9 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
-#define REASS_DATAGRAMS 16                 /* at once; the oldest gives way */
-#define REASS_TIMEOUT   (30 * NSEC_PER_SEC) /* RFC 1122 3.3.2: 60 to 120 s is
+#define REASS_DATAGRAMS 16 /* at once; the oldest gives way */
+#define REASS_TIMEOUT                                                          \
+	(30 * NSEC_PER_SEC) /* RFC 1122 3.3.2: 60 to 120 s is
 					    * for the Internet; this is a tap */
 
 struct reass_slot;
@@ -27,8 +28,8 @@ struct reass_frag {
 	struct in6_addr src, dst;
 	uint32_t id;
 	uint8_t proto;
-	size_t offset;        /* bytes */
-	bool more;            /* not the last */
+	size_t offset; /* bytes */
+	bool more;     /* not the last */
 	const uint8_t *data;
 	size_t len;
 };

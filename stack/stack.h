@@ -1,6 +1,6 @@
 /* The container's side as a whole: frames in, flows out. The only header of
- * this folder that the host's side needs besides stream.h, icmp.h and the
- * shared words (addr.h, chunk.h, frame.h, plan.h, nsec.h, count.h).
+ * this folder that the host's side needs besides stream.h, icmpmsg.h and
+ * the shared words (addr.h, chunk.h, frame.h, plan.h, nsec.h, count.h).
  *
  * One stack a process: lwIP has global state. No clock, no file and no socket
  * is touched here; time comes in with each call, frames go out at the sink. */
@@ -10,7 +10,7 @@
 #include "stack/chunk.h"
 #include "stack/count.h"
 #include "stack/frame.h"
-#include "stack/icmp.h"
+#include "stack/icmpmsg.h"
 #include "stack/nsec.h"
 #include "stack/plan.h"
 #include "stack/stream.h"
@@ -20,11 +20,11 @@ struct stack;
 /* A UDP datagram. Payload lent for the call. */
 struct dgram {
 	struct endpoint src, dst;
-	uint8_t ttl;        /* outwards: 0 means the default, 64 */
+	uint8_t ttl; /* outwards: 0 means the default, 64 */
 	uint8_t tos;
 	bool dont_fragment; /* v4: DF; v6: it came unfragmented */
 	const uint8_t *payload;
-	size_t len;         /* at most 65507 (v4), 65527 (v6) */
+	size_t len; /* at most 65507 (v4), 65527 (v6) */
 };
 
 /* What the container wants of the host. Embedded in its owner. */
@@ -34,16 +34,16 @@ struct stack_host {
 	void (*tcp_open)(struct stack_host *h, struct stream *s);
 	void (*udp_input)(struct stack_host *h, const struct dgram *d);
 	/* An echo request to an address that is not the stack's own. */
-	void (*echo_input)(struct stack_host *h, const struct icmp_echo *e);
+	void (*echo_input)(struct stack_host *h, const struct icmpmsg_echo *e);
 };
 
 struct stack_config {
 	struct plan plan;
-	bool offload;          /* the sink and the source know virtio-net */
-	size_t flow_limit;     /* bytes buffered for a TCP flow, a direction */
-	size_t memory_limit;   /* bytes buffered in all */
-	unsigned max_streams;  /* TCP connections at once */
-	uint64_t seed[2];      /* secret: hash keys, ISNs, identifications */
+	bool offload;         /* the sink and the source know virtio-net */
+	size_t flow_limit;    /* bytes buffered for a TCP flow, a direction */
+	size_t memory_limit;  /* bytes buffered in all */
+	unsigned max_streams; /* TCP connections at once */
+	uint64_t seed[2];     /* secret: hash keys, ISNs, identifications */
 };
 
 /* NULL without memory. @sink and @host are borrowed. Starts by announcing
@@ -84,11 +84,11 @@ void stack_tick(struct stack *st);
 int stack_udp_send(struct stack *st, const struct dgram *d);
 /* The container's datagram @d (as udp_input() showed it; at least 8 bytes of
  * payload if it had them) did not arrive. */
-void stack_udp_error(struct stack *st, const struct icmp_error *e,
+void stack_udp_error(struct stack *st, const struct icmpmsg_error *e,
 		     const struct dgram *d);
 
-int stack_echo_reply(struct stack *st, const struct icmp_echo *e);
-void stack_echo_error(struct stack *st, const struct icmp_error *e,
-		      const struct icmp_echo *echo);
+int stack_echo_reply(struct stack *st, const struct icmpmsg_echo *e);
+void stack_echo_error(struct stack *st, const struct icmpmsg_error *e,
+		      const struct icmpmsg_echo *echo);
 
 #endif

@@ -5,11 +5,11 @@
 
 #include <stdint.h>
 
-#define WIRE_ETH_LEN    14
-#define WIRE_ETH_IPV4   0x0800
-#define WIRE_ETH_ARP    0x0806
-#define WIRE_ETH_IPV6   0x86dd
-#define WIRE_MAC_LEN    6
+#define WIRE_ETH_LEN  14
+#define WIRE_ETH_IPV4 0x0800
+#define WIRE_ETH_ARP  0x0806
+#define WIRE_ETH_IPV6 0x86dd
+#define WIRE_MAC_LEN  6
 
 struct wire_eth {
 	uint8_t dst[WIRE_MAC_LEN];

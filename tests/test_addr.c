@@ -13,8 +13,9 @@ static struct in6_addr parse(const char *text)
 
 static void test_text_of_both_families_survives_a_round_trip(void **state)
 {
-	static const char *const texts[] = {"10.0.2.2", "0.0.0.0", "fd00::2",
-					    "255.255.255.255", "::", "::1"};
+	static const char *const texts[] = {"10.0.2.2", "0.0.0.0",
+					    "fd00::2",  "255.255.255.255",
+					    "::",       "::1"};
 	char buf[ADDR_STRLEN];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -26,8 +27,9 @@ static void test_text_of_both_families_survives_a_round_trip(void **state)
 
 static void test_what_is_no_address_is_refused(void **state)
 {
-	static const char *const texts[] = {"",         "10.0.2",  "10.0.2.256",
-					    "fd00::g", "10.0.2.2 ", "localhost"};
+	static const char *const texts[] = {"",           "10.0.2",
+					    "10.0.2.256", "fd00::g",
+					    "10.0.2.2 ",  "localhost"};
 	struct in6_addr a;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -92,7 +94,8 @@ static void test_endpoints_are_written_as_users_type_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text_of_both_families_survives_a_round_trip),
+		cmocka_unit_test(
+			test_text_of_both_families_survives_a_round_trip),
 		cmocka_unit_test(test_what_is_no_address_is_refused),
 		cmocka_unit_test(test_classes_hold_for_both_families),
 		cmocka_unit_test(test_a_prefix_ends_at_its_last_bit),

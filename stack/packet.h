@@ -1,7 +1,7 @@
 /* IPv4 and IPv6: what is checked before anybody looks at a packet, and the
  * headers of what we send ourselves (lwIP writes its own for TCP and UDP). */
-#ifndef STACK_IP_H
-#define STACK_IP_H
+#ifndef STACK_PACKET_H
+#define STACK_PACKET_H
 
 #include "stack/addr.h"
 #include "stack/chunk.h"
@@ -24,41 +24,44 @@ struct packet {
 	bool dont_fragment; /* v4: DF was set; v6: it came unfragmented */
 	uint8_t *l4;        /* upper header and payload; writable */
 	size_t l4_len;      /* at most 65535 */
-	struct chunk *chunk; /* where l4 points into; lent: chunk_ref() to keep */
+	struct chunk
+		*chunk; /* where l4 points into; lent: chunk_ref() to keep */
 	/* IP header and what follows, as received, for errors that quote it */
 	const uint8_t *quote;
 	size_t quote_len;
 };
 
-struct ip {
-	struct link *link;        /* borrowed */
-	const struct plan *plan;  /* borrowed */
-	struct counters *count;   /* borrowed */
+struct packet_layer {
+	struct link *link;       /* borrowed */
+	const struct plan *plan; /* borrowed */
+	struct counters *count;  /* borrowed */
 	struct reass reass;
-	uint16_t next_id;         /* of the IPv4 packets we fragment */
+	uint16_t next_id; /* of the IPv4 packets we fragment */
 	uint32_t next_id6;
 };
 
 /* @seed starts the fragment identifications. Reassembly takes its buffers
  * from @pool. */
-void ip_init(struct ip *ip, struct link *link, struct chunk_pool *pool,
-	     const struct plan *plan, struct counters *count, uint32_t seed);
-void ip_fini(struct ip *ip);
+void packet_init(struct packet_layer *pl, struct link *link,
+		 struct chunk_pool *pool, const struct plan *plan,
+		 struct counters *count, uint32_t seed);
+void packet_fini(struct packet_layer *pl);
 
 /* @v is what link_input() left of the frame in @c, @family AF_INET or AF_INET6
  * by its ethertype, @off the frame's. True with *@ret filled in if there is a
  * packet to act on; false if it was dropped (counted) or is a fragment that
  * waits for others. ret->chunk then holds a reference of its own, which the
  * caller gives back with chunk_put() after use. */
-bool ip_input(struct ip *ip, struct chunk *c, struct view v, int family,
-	      const struct offload *off, nsec_t now, struct packet *ret);
+bool packet_input(struct packet_layer *pl, struct chunk *c, struct view v,
+		  int family, const struct offload *off, nsec_t now,
+		  struct packet *ret);
 
-/* When ip_tick() wants to run next (reassembly timeout), or NSEC_NEVER. */
-nsec_t ip_deadline(const struct ip *ip);
-void ip_tick(struct ip *ip, nsec_t now);
+/* When packet_tick() wants to run next (reassembly timeout), or NSEC_NEVER. */
+nsec_t packet_deadline(const struct packet_layer *pl);
+void packet_tick(struct packet_layer *pl, nsec_t now);
 
-/* What ip_send() writes into the header. Both addresses are of one family. */
-struct ip_out {
+/* What packet_send() writes into the header. Both addresses are of one family. */
+struct packet_out {
 	const struct in6_addr *src, *dst;
 	uint8_t proto;
 	uint8_t ttl;
@@ -68,17 +71,18 @@ struct ip_out {
 /* Sends an upper header and payload (checksum complete) in @iov behind an IP
  * header, in fragments if it exceeds the MTU. At most 65535 bytes with the
  * header for IPv4, 65535 without it for IPv6: else -EMSGSIZE. 0 or -errno. */
-int ip_send(struct ip *ip, const struct ip_out *out, const struct iovec *iov,
-	    int iovcnt);
+int packet_send(struct packet_layer *pl, const struct packet_out *out,
+		const struct iovec *iov, int iovcnt);
 
 /* The checksum of @l4 bytes in @iov with its pseudo-header (RFC 9293 3.1, RFC
  * 8200 8.1) in host order; the checksum field in @iov must be zero. For ICMP
  * over IPv4 there is no pseudo-header. */
-uint16_t ip_csum(const struct in6_addr *src, const struct in6_addr *dst,
-		 uint8_t proto, const struct iovec *iov, int iovcnt);
+uint16_t packet_csum(const struct in6_addr *src, const struct in6_addr *dst,
+		     uint8_t proto, const struct iovec *iov, int iovcnt);
 /* The folded but not complemented pseudo-header sum alone, as a partial
  * checksum wants it in the field. */
-uint16_t ip_csum_pseudo(const struct in6_addr *src, const struct in6_addr *dst,
-			uint8_t proto, size_t l4_len);
+uint16_t packet_csum_pseudo(const struct in6_addr *src,
+			    const struct in6_addr *dst, uint8_t proto,
+			    size_t l4_len);
 
 #endif
