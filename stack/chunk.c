@@ -35,16 +35,18 @@ static struct chunk **free_list_of(struct chunk_pool *pool, uint32_t room)
 	return room == CHUNK_ROOM ? &pool->free_big : &pool->free_small;
 }
 
-struct chunk *chunk_new(struct chunk_pool *pool, size_t need)
+static uint32_t room_for(size_t need)
 {
-	uint32_t room =
-		need <= CHUNK_ROOM_SMALL ? CHUNK_ROOM_SMALL : CHUNK_ROOM;
+	assert(need <= CHUNK_ROOM);
+	return need <= CHUNK_ROOM_SMALL ? CHUNK_ROOM_SMALL : CHUNK_ROOM;
+}
+
+struct chunk *chunk_new_beyond(struct chunk_pool *pool, size_t need)
+{
+	uint32_t room = room_for(need);
 	struct chunk **list = free_list_of(pool, room);
 	struct chunk *c = *list;
 
-	assert(need <= CHUNK_ROOM);
-	if (pool->in_use + room > pool->limit)
-		return NULL;
 	if (c) {
 		*list = c->next;
 		pool->cached -= room;
@@ -58,7 +60,20 @@ struct chunk *chunk_new(struct chunk_pool *pool, size_t need)
 	pool->in_use += room;
 	c->next = NULL;
 	c->refs = 1;
+	c->off = c->len = 0;
 	return c;
+}
+
+struct chunk *chunk_new(struct chunk_pool *pool, size_t need)
+{
+	if (pool->in_use + room_for(need) > pool->limit)
+		return NULL;
+	return chunk_new_beyond(pool, need);
+}
+
+bool chunk_pool_pressed(const struct chunk_pool *pool)
+{
+	return pool->in_use > pool->limit / 4 * 3;
 }
 
 struct chunk *chunk_ref(struct chunk *c)

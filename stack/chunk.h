@@ -5,6 +5,7 @@
 #ifndef STACK_CHUNK_H
 #define STACK_CHUNK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,10 +15,15 @@
 #define CHUNK_ROOM_SMALL 2048
 
 struct chunk {
-	struct chunk *next; /* owned by the pool while free */
+	struct chunk *next; /* of whoever holds it: the pool's free list, the
+			     * queue of a stream */
 	struct chunk_pool *pool;
 	uint32_t refs;
-	uint32_t room; /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
+	uint32_t room;    /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
+	uint32_t off;     /* the bytes that count, for a holder that queues it:
+			   * data[off] to data[off + len - 1] */
+	uint32_t len;
+	uint64_t note[8]; /* for the stack: an lwIP buffer over data[] */
 	uint8_t data[];
 };
 
@@ -36,6 +42,11 @@ void chunk_pool_fini(struct chunk_pool *pool);
 /* A chunk with one reference and room for @need bytes (at most CHUNK_ROOM),
  * its bytes not initialised; NULL at the limit or without memory. */
 struct chunk *chunk_new(struct chunk_pool *pool, size_t need);
+/* The same without the limit, for bytes that cannot be refused any more and for
+ * the one frame in hand; NULL only without memory. */
+struct chunk *chunk_new_beyond(struct chunk_pool *pool, size_t need);
+/* Three quarters of the limit are in use: time to close windows. */
+bool chunk_pool_pressed(const struct chunk_pool *pool);
 struct chunk *chunk_ref(struct chunk *c);
 /* Gives up one reference; accepts NULL. */
 void chunk_put(struct chunk *c);
