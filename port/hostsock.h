@@ -1,7 +1,11 @@
 /* Host sockets. The only file that makes inet sockets and moves bytes through
  * them, so that tests can put a scripted host in its place at link time. All
  * descriptors are non-blocking and close-on-exec. Every call returns a value
- * >= 0 or -errno; EINTR is handled here. IPv6 sockets are v6-only. */
+ * >= 0 or -errno; EINTR is handled here. IPv6 sockets are v6-only.
+ *
+ * Link-local IPv6 addresses carry the index of their interface in bytes 4 to 7,
+ * which are zero in every such address on a wire (RFC 4291 2.5.6): see
+ * hostsock_scoped(). */
 #ifndef PORT_HOSTSOCK_H
 #define PORT_HOSTSOCK_H
 
@@ -17,6 +21,11 @@ struct hostsock_source {
 	struct in6_addr v4; /* addr_from_v4(0) when not set */
 	struct in6_addr v6; /* :: when not set */
 };
+
+/* @a on the interface called @name; *@ret only if 0 is returned, else -errno
+ * (-ENODEV: no such interface). For an address that is not link-local, @a. */
+int hostsock_scoped(const struct in6_addr *a, const char *name,
+		    struct in6_addr *ret);
 
 /* A TCP socket whose connect() to @to is under way (or done: it polls writable
  * either way; hostsock_error() then tells). The descriptor or -errno of the

@@ -1,0 +1,23 @@
+/* UDP between the container and the host: one unconnected host socket for each
+ * address and port of the container (RFC 4787: endpoint-independent), so
+ * whoever it asked, or was told of it, can answer. Errors of the host come back
+ * as ICMP with the container's datagram quoted. */
+#ifndef PORT_RELAY_UDP_H
+#define PORT_RELAY_UDP_H
+
+#include "port/relay.h"
+
+struct relay_udp;
+struct resolver;
+
+/* NULL without memory. @resolver answers what goes to the alias; NULL if policy
+ * never says POLICY_DNS. Both are borrowed. */
+struct relay_udp *relay_udp_new(struct relay_host *host,
+				struct resolver *resolver);
+/* Ends all its flows; accepts NULL. */
+void relay_udp_free(struct relay_udp *r);
+
+/* A datagram of the container: stack_host.udp_input(). */
+void relay_udp_input(struct relay_udp *r, const struct dgram *d);
+
+#endif
