@@ -72,7 +72,9 @@ struct hostsock_err {
 	uint32_t mtu;         /* with EMSGSIZE; else 0 */
 	bool time_exceeded;   /* err is EHOSTUNREACH: a hop limit ran out */
 	bool local;           /* found by this host, not told by ICMP */
-	struct endpoint to;   /* where the datagram was going */
+	struct endpoint to;   /* where the datagram was going; of a local entry
+			       * the port may be missing (0), and the payload
+			       * is */
 	struct in6_addr from; /* who reported it; unspecified if local */
 	size_t len;           /* bytes of the datagram put into @buf */
 };
