@@ -217,6 +217,11 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t)
 		settle(l, last, slot);
 }
 
+size_t loop_timers(const struct loop *l)
+{
+	return l->armed;
+}
+
 void loop_defer(struct loop *l, struct loop_deferred *d)
 {
 	d->next = NULL;

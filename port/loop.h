@@ -59,6 +59,8 @@ void loop_del(struct loop *l, struct loop_fd *f);
 /* (Re)arms @t; 0 or -ENOMEM. NSEC_NEVER disarms. */
 int loop_timer_set(struct loop *l, struct loop_timer *t, nsec_t at);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
+/* How many are armed: with none the loop sleeps for ever. */
+size_t loop_timers(const struct loop *l);
 
 void loop_defer(struct loop *l, struct loop_deferred *d);
 /* At the end of each turn, in order of registration. */
