@@ -382,8 +382,9 @@ static struct in6_addr offender(const struct sock_extended_err *ee)
 {
 	union address sa;
 
-	/* of IPv4 the kernel gives fewer bytes; what follows is zero */
-	memcpy(&sa, SO_EE_OFFENDER(ee), sizeof(sa));
+	/* of IPv4 the kernel gives fewer bytes; what follows is zero.
+	 * SO_EE_OFFENDER() is this too, but casts const away */
+	memcpy(&sa, ee + 1, sizeof(sa));
 	return from_sockaddr(&sa).addr;
 }
 

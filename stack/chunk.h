@@ -19,8 +19,8 @@ struct chunk {
 			     * queue of a stream */
 	struct chunk_pool *pool;
 	uint32_t refs;
-	uint32_t room;    /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
-	uint32_t off;     /* the bytes that count, for a holder that queues it:
+	uint32_t room; /* CHUNK_ROOM or CHUNK_ROOM_SMALL */
+	uint32_t off;  /* the bytes that count, for a holder that queues it:
 			   * data[off] to data[off + len - 1] */
 	uint32_t len;
 	uint64_t note[8]; /* for the stack: an lwIP buffer over data[] */
