@@ -34,6 +34,33 @@ uint32_t csum_add(uint32_t sum, const void *data, size_t len)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
+uint32_t csum_add_iov(uint32_t sum, const struct iovec *iov, int iovcnt,
+		      size_t skip)
+{
+	bool odd = false;
+
+	for (int i = 0; i < iovcnt; i++) {
+		const uint8_t *p = iov[i].iov_base;
+		size_t len = iov[i].iov_len;
+
+		if (skip >= len) {
+			skip -= len;
+			continue;
+		}
+		p += skip;
+		len -= skip;
+		skip = 0;
+		/* The piece before ended in the middle of a word. */
+		if (odd) {
+			sum += *p++;
+			len--;
+		}
+		sum = csum_add(sum, p, len);
+		odd = len & 1;
+	}
+	return sum;
+}
+
 uint16_t csum_fold(uint32_t sum)
 {
 	while (sum >> 16)

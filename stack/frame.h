@@ -68,6 +68,9 @@ static inline const void *view_take(struct view *v, size_t len)
  * checksum (RFC 1071). An odd @len pads with zero: only the last piece may be
  * odd. */
 uint32_t csum_add(uint32_t sum, const void *data, size_t len);
+/* The same for all pieces of @iov from byte @skip on; any may be odd. */
+uint32_t csum_add_iov(uint32_t sum, const struct iovec *iov, int iovcnt,
+		      size_t skip);
 /* The 16-bit checksum in host order, ready for put16(). */
 uint16_t csum_fold(uint32_t sum);
 

@@ -33,9 +33,10 @@ struct plan {
 struct plan plan_make(struct in6_addr net4, uint8_t bits4, uint16_t mtu,
 		      const uint8_t mac[WIRE_MAC_LEN]);
 
-/* Is @a one of our own addresses: gateway, resolver alias, router? */
+/* Is @a one of our own addresses: gateway, resolver alias (only with dns),
+ * router? None of a family that is off. */
 bool plan_is_ours(const struct plan *plan, const struct in6_addr *a);
-/* On the container's link: net4, net6 or fe80::/10. */
+/* On the container's link: net4, net6 or fe80::/10, if the family is on. */
 bool plan_on_link(const struct plan *plan, const struct in6_addr *a);
 /* 255.255.255.255, or the first or last address of net4. */
 bool plan_is_broadcast(const struct plan *plan, const struct in6_addr *a);
