@@ -18,17 +18,13 @@
  * together, the upper checksum verified where nobody vouched for it. */
 struct packet {
 	struct in6_addr src, dst;
-	uint8_t proto;      /* WIRE_PROTO_*, after all extension headers */
-	uint8_t ttl;        /* or hop limit */
-	uint8_t tos;        /* or traffic class */
-	bool dont_fragment; /* v4: DF was set; v6: it came unfragmented */
-	uint8_t *l4;        /* upper header and payload; writable */
-	size_t l4_len;      /* at most 65535 */
-	struct chunk
-		*chunk; /* where l4 points into; lent: chunk_ref() to keep */
-	/* IP header and what follows, as received, for errors that quote it */
-	const uint8_t *quote;
-	size_t quote_len;
+	uint8_t proto;       /* WIRE_PROTO_*, after all extension headers */
+	uint8_t ttl;         /* or hop limit */
+	uint8_t tos;         /* or traffic class */
+	bool dont_fragment;  /* v4: DF was set; v6: without fragment header */
+	uint8_t *l4;         /* upper header and payload; writable */
+	size_t l4_len;       /* at most 65535 */
+	struct chunk *chunk; /* where l4 points into */
 };
 
 struct packet_layer {
@@ -36,8 +32,8 @@ struct packet_layer {
 	const struct plan *plan; /* borrowed */
 	struct counters *count;  /* borrowed */
 	struct reass reass;
-	uint16_t next_id; /* of the IPv4 packets we fragment */
-	uint32_t next_id6;
+	uint16_t next_id;  /* of the IPv4 packets we send */
+	uint32_t next_id6; /* of the IPv6 packets we fragment */
 };
 
 /* @seed starts the fragment identifications. Reassembly takes its buffers
@@ -60,7 +56,9 @@ bool packet_input(struct packet_layer *pl, struct chunk *c, struct view v,
 nsec_t packet_deadline(const struct packet_layer *pl);
 void packet_tick(struct packet_layer *pl, nsec_t now);
 
-/* What packet_send() writes into the header. Both addresses are of one family. */
+/* What packet_send() writes into the header. Both addresses are of one family;
+ * a multicast or broadcast @dst goes to its Ethernet address, any other to the
+ * container's. */
 struct packet_out {
 	const struct in6_addr *src, *dst;
 	uint8_t proto;
@@ -70,13 +68,14 @@ struct packet_out {
 
 /* Sends an upper header and payload (checksum complete) in @iov behind an IP
  * header, in fragments if it exceeds the MTU. At most 65535 bytes with the
- * header for IPv4, 65535 without it for IPv6: else -EMSGSIZE. 0 or -errno. */
+ * header for IPv4, 65535 without it for IPv6: else -EMSGSIZE. @iovcnt at most
+ * FRAME_IOV_MAX - 2. 0 or -errno. */
 int packet_send(struct packet_layer *pl, const struct packet_out *out,
 		const struct iovec *iov, int iovcnt);
 
 /* The checksum of @l4 bytes in @iov with its pseudo-header (RFC 9293 3.1, RFC
  * 8200 8.1) in host order; the checksum field in @iov must be zero. For ICMP
- * over IPv4 there is no pseudo-header. */
+ * over IPv4 there is no pseudo-header. Never 0 for UDP. */
 uint16_t packet_csum(const struct in6_addr *src, const struct in6_addr *dst,
 		     uint8_t proto, const struct iovec *iov, int iovcnt);
 /* The folded but not complemented pseudo-header sum alone, as a partial
