@@ -7,9 +7,12 @@
 #define PORT_RESOLVER_H
 
 #include "port/relay.h"
+#include "port/resolvconf.h"
 
-/* As many nameserver lines count; the rest is ignored. */
-#define RESOLVER_MAX 8
+/* At most as many are returned by resolver_list(). */
+#define RESOLVER_MAX RESOLVCONF_MAX
+/* Queries under way at once: for flow_table_new(), FLOW_DNS. */
+#define RESOLVER_QUERIES 512
 
 struct resolver;
 

@@ -1,0 +1,31 @@
+/* The nameserver lines of resolv.conf(5), read again whenever the file is
+ * another one or was written to. */
+#ifndef PORT_RESOLVCONF_H
+#define PORT_RESOLVCONF_H
+
+#include "stack/addr.h"
+
+#include <sys/stat.h>
+
+/* As many nameserver lines count; the rest is ignored. */
+#define RESOLVCONF_MAX 8
+
+struct resolvconf {
+	const char *path; /* borrowed */
+	struct endpoint servers[RESOLVCONF_MAX];
+	size_t count;     /* at least 1 once it was refreshed */
+	struct stat seen; /* the file that servers[] comes from */
+};
+
+void resolvconf_init(struct resolvconf *c, const char *path);
+/* Looks at the file with one stat(2), following symlinks, and reads it if that
+ * tells of a change. True if servers[] may be different now. No file, or none
+ * with a nameserver: 127.0.0.1, as libc has it. A file that cannot be read just
+ * now (no descriptor free) leaves what was there. */
+bool resolvconf_refresh(struct resolvconf *c);
+
+/* The nameservers in @text, port 53, in order and without duplicates; how
+ * many. Link-local ones carry their scope (port/hostsock.h). */
+size_t resolvconf_parse(const char *text, struct endpoint *ret, size_t max);
+
+#endif
