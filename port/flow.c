@@ -42,6 +42,14 @@ static const nsec_t idle_times[FLOW_IDLES] = {
 	[FLOW_IDLE_ECHO] = 60 * NSEC_PER_SEC,
 };
 
+/* Whose flows each is for; FLOW_IDLE_NEVER is for all. */
+static const enum flow_proto protos[FLOW_IDLES] = {
+	[FLOW_IDLE_BRIEF] = FLOW_UDP,
+	[FLOW_IDLE_UDP] = FLOW_UDP,
+	[FLOW_IDLE_BOTH] = FLOW_UDP,
+	[FLOW_IDLE_ECHO] = FLOW_ECHO,
+};
+
 static void expire(struct loop_timer *timer);
 
 static size_t buckets_for(const unsigned max[FLOW_PROTOS])
@@ -165,36 +173,36 @@ static int arm(struct flow_table *t, const struct flow *f)
 	return loop_timer_set(t->loop, &t->timer, deadline(f));
 }
 
+static void end_idle(struct class_list *l, nsec_t now)
+{
+	struct flow *f;
+
+	while ((f = l->head) && deadline(f) <= now) {
+		f->end(f);
+		assert(f != l->head);
+	}
+}
+
 static void expire(struct loop_timer *timer)
 {
 	struct flow_table *t = container_of(timer, struct flow_table, timer);
 	nsec_t now = loop_now(t->loop);
 
 	for (int i = FLOW_IDLE_NEVER + 1; i < FLOW_IDLES; i++) {
-		struct flow *f;
-
-		while ((f = t->lists[i].head) && deadline(f) <= now) {
-			f->end(f);
-			assert(f != t->lists[i].head);
-		}
+		end_idle(&t->lists[i], now);
 		/* cannot fail: the heap has the place this timer had */
-		if (f)
-			arm(t, f);
+		if (t->lists[i].head)
+			arm(t, t->lists[i].head);
 	}
 }
 
 /* Those that nobody answered first: a scan of the outside must not cost the
- * conversations that work. */
+ * conversations that work. So is enum flow_idle ordered. */
 static struct flow *oldest(const struct flow_table *t, enum flow_proto proto)
 {
-	static const enum flow_idle order[] = {FLOW_IDLE_BRIEF, FLOW_IDLE_UDP,
-					       FLOW_IDLE_BOTH, FLOW_IDLE_ECHO};
-
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		struct flow *f = t->lists[order[i]].head;
-
-		if (f && f->key.proto == proto)
-			return f;
+	for (int i = FLOW_IDLE_NEVER + 1; i < FLOW_IDLES; i++) {
+		if (protos[i] == proto && t->lists[i].head)
+			return t->lists[i].head;
 	}
 	return NULL;
 }
@@ -216,23 +224,6 @@ static int make_room(struct flow_table *t, enum flow_proto proto)
 	return 0;
 }
 
-static bool idle_fits(enum flow_proto proto, enum flow_idle idle)
-{
-	switch (idle) {
-	case FLOW_IDLE_NEVER:
-		return true;
-	case FLOW_IDLE_BRIEF:
-	case FLOW_IDLE_UDP:
-	case FLOW_IDLE_BOTH:
-		return proto == FLOW_UDP;
-	case FLOW_IDLE_ECHO:
-		return proto == FLOW_ECHO;
-	case FLOW_IDLES:
-		break;
-	}
-	return false;
-}
-
 int flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key,
 	     enum flow_idle idle)
 {
@@ -240,7 +231,7 @@ int flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key,
 	int err;
 
 	assert(f->state == FLOW_NEW && f->end);
-	assert(idle_fits(key->proto, idle));
+	assert(idle == FLOW_IDLE_NEVER || protos[idle] == key->proto);
 	err = make_room(t, key->proto);
 	if (err)
 		return err;
@@ -278,7 +269,7 @@ void flow_remove(struct flow_table *t, struct flow *f)
 void flow_set_state(struct flow *f, enum flow_state state)
 {
 	/* from: to */
-	static const unsigned legal[FLOW_STATES] = {
+	static const unsigned next[FLOW_STATES] = {
 		[FLOW_NEW] = 1u << FLOW_ASKING,
 		[FLOW_ASKING] = 1u << FLOW_ASKING | 1u << FLOW_OPEN |
 				1u << FLOW_HALF | 1u << FLOW_DEAD,
@@ -287,8 +278,10 @@ void flow_set_state(struct flow *f, enum flow_state state)
 		[FLOW_HALF] = 1u << FLOW_HALF | 1u << FLOW_DEAD,
 		[FLOW_DEAD] = 0,
 	};
+	bool legal = next[f->state] & 1u << state;
 
-	assert(legal[f->state] & 1u << state);
+	assert(legal);
+	(void)legal; /* without asserts */
 	f->state = state;
 }
 
@@ -303,7 +296,7 @@ void flow_touch(struct flow_table *t, struct flow *f)
 
 void flow_set_idle(struct flow_table *t, struct flow *f, enum flow_idle idle)
 {
-	assert(idle_fits(f->key.proto, idle));
+	assert(idle == FLOW_IDLE_NEVER || protos[idle] == f->key.proto);
 	list_remove(t, f);
 	f->idle = idle;
 	f->last = loop_now(t->loop);

@@ -34,7 +34,8 @@ enum flow_state {
 	FLOW_STATES
 };
 
-/* After how long without flow_touch() a flow ends. */
+/* After how long without flow_touch() a flow ends; of one protocol, the first
+ * gives way first. */
 enum flow_idle {
 	FLOW_IDLE_NEVER,
 	FLOW_IDLE_BRIEF, /* FLOW_UDP that only ever asked port 53: 10 s */
