@@ -15,14 +15,16 @@ struct netcfg {
 	bool ipv4;
 	struct in6_addr addr4, gateway4;
 	uint8_t bits4;
-	bool ipv6; /* address without DAD, and default route; skipped without a
-		    * word if the namespace has no IPv6 */
+	bool ipv6; /* address without DAD, and default route, instead of what
+		    * router advertisements would give; skipped without a word
+		    * if the namespace has no IPv6 */
 	struct in6_addr addr6, gateway6;
 	uint8_t bits6;
 };
 
-/* In this order (slirp4netns-contract 1.5): lo up, @ifname up, MTU, MAC,
- * address, default route; then IPv6. 0 or -errno. */
+/* In the caller's namespace and in this order: lo up, @ifname up (with no other
+ * flag), MTU, MAC, address, default route; then IPv6. An address or route that
+ * is there already is fine. 0 or -errno. */
 int netcfg_apply(const char *ifname, const struct netcfg *cfg,
 		 struct fail *why);
 

@@ -18,8 +18,10 @@ struct netns_target {
 
 /* Opens the tap @t->ifname inside the namespaces (creating it unless it is
  * there), with a virtio-net header if the kernel and an existing device allow;
- * configures the link by @cfg if that is not NULL. A joined user namespace that
- * we are in already is fine. The descriptor, or -errno with @why in words. */
+ * configures the link by @cfg if that is not NULL. A user namespace that we may
+ * not join, being in it already, is fine as long as the network namespace can be
+ * joined. The descriptor, or -errno with @why in words. Call it while this
+ * process has one thread. */
 int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
 		   struct fail *why);
 

@@ -1,5 +1,5 @@
 /* The tap device as a source and a sink of frames: virtio-net header on and
- * off, bursts, and what the kernel lets us offload. tun(4),
+ * off, and what the kernel lets us offload. tun(4),
  * Documentation/networking/tuntap.rst and include/uapi/linux/virtio_net.h of
  * the kernel. */
 #ifndef TAPDEV_TAPDEV_H
@@ -9,11 +9,13 @@
 #include "stack/frame.h"
 #include "tapdev/fail.h"
 
+#include <sys/types.h>
+
 struct tapdev {
 	struct frame_sink sink; /* to the container */
-	int fd;                 /* owned */
-	bool vnet;              /* frames carry a virtio-net header */
-	bool offload;           /* and partial checksums and super-frames */
+	int fd;                 /* owned; -1: closed */
+	size_t hdr_len;         /* of the virtio-net header; 0: there is none */
+	bool offload;           /* partial checksums and super-frames pass */
 };
 
 /* Takes over @fd, a tap (attached by netns_open_tap(), or handed in). Finds out
@@ -21,12 +23,16 @@ struct tapdev {
  * where it can, and non-blocking mode. 0 or -errno; the fd is not closed on
  * failure. */
 int tapdev_open(struct tapdev *t, int fd, struct fail *why);
+/* As tapdev_open() for a descriptor that keeps frame edges but is no tap, a
+ * SOCK_SEQPACKET socket: frames carry a header of 10 bytes if @vnet. */
+int tapdev_open_packets(struct tapdev *t, int fd, bool vnet, struct fail *why);
 void tapdev_close(struct tapdev *t);
 
-/* One frame from the container into @c: *@ret_start is where its Ethernet
- * header lies in c->data, *@ret_off what the header said. The frame's length;
- * 0 if what was read is no frame (cut off, header lies); -EAGAIN when there is
- * none; -errno when the device is gone. */
+/* One frame from the container into @c, which has CHUNK_ROOM: *@ret_start is
+ * where its Ethernet header lies in c->data (so that the IP header is aligned to
+ * 4 bytes), *@ret_off what the header said. The frame's length; 0 if what was
+ * read is no frame (cut off, header lies); -EAGAIN when there is none; another
+ * -errno when the device is gone. */
 ssize_t tapdev_read(struct tapdev *t, struct chunk *c, size_t *ret_start,
 		    struct offload *ret_off);
 

@@ -1,0 +1,238 @@
+#include "tapdev/netcfg.h"
+
+#include "tapdev/scoped.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MSG_ROOM 1024 /* the longest request here takes about 100 bytes */
+
+struct request {
+	struct mnl_socket *nl; /* borrowed */
+	const char *ifname;    /* borrowed */
+	unsigned index;        /* of @ifname */
+	char buf[MSG_ROOM];
+};
+
+static struct nlmsghdr *begin(struct request *r, uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(r->buf);
+
+	h->nlmsg_type = type;
+	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	return h;
+}
+
+/* Sends @h and waits for its acknowledgement. 0 or -errno. */
+static int talk(struct request *r, struct nlmsghdr *h)
+{
+	char answer[8192]; /* quotes the request, with extended errors */
+	ssize_t len;
+
+	assert(h->nlmsg_len <= sizeof(r->buf));
+	if (mnl_socket_sendto(r->nl, h, h->nlmsg_len) < 0)
+		return -errno;
+	len = mnl_socket_recvfrom(r->nl, answer, sizeof(answer));
+	if (len < 0)
+		return -errno;
+	if (mnl_cb_run(answer, (size_t)len, 0, mnl_socket_get_portid(r->nl),
+		       NULL, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* As fail_errno(), for -errno from talk(). */
+static int failed(struct fail *why, int err, const char *what, const char *of)
+{
+	return fail_set(why, err, "cannot set %s of %s: %s", what, of,
+			strerror(-err));
+}
+
+static struct nlmsghdr *begin_link(struct request *r, unsigned index)
+{
+	struct nlmsghdr *h = begin(r, RTM_NEWLINK, 0);
+	struct ifinfomsg *link =
+		mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+
+	link->ifi_family = AF_UNSPEC;
+	link->ifi_index = (int)index;
+	return h;
+}
+
+/* @change names the flags that become those of IFF_UP; the others stay. */
+static int set_up(struct request *r, unsigned index, unsigned change)
+{
+	struct nlmsghdr *h = begin_link(r, index);
+	struct ifinfomsg *link = mnl_nlmsg_get_payload(h);
+
+	link->ifi_flags = IFF_UP;
+	link->ifi_change = change;
+	return talk(r, h);
+}
+
+static int set_mtu(struct request *r, uint16_t mtu)
+{
+	struct nlmsghdr *h = begin_link(r, r->index);
+
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	return talk(r, h);
+}
+
+static int set_mac(struct request *r, const uint8_t mac[WIRE_MAC_LEN])
+{
+	struct nlmsghdr *h = begin_link(r, r->index);
+
+	mnl_attr_put(h, IFLA_ADDRESS, WIRE_MAC_LEN, mac);
+	return talk(r, h);
+}
+
+static void put_addr(struct nlmsghdr *h, uint16_t attr,
+		     const struct in6_addr *a)
+{
+	if (addr_is_v4(a))
+		mnl_attr_put(h, attr, 4, a->s6_addr + 12);
+	else
+		mnl_attr_put(h, attr, 16, a->s6_addr);
+}
+
+static uint8_t family_of(const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? AF_INET : AF_INET6;
+}
+
+static int add_addr(struct request *r, const struct in6_addr *a, uint8_t bits)
+{
+	struct nlmsghdr *h =
+		begin(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+	struct ifaddrmsg *m =
+		mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
+	struct in6_addr broadcast;
+
+	m->ifa_family = family_of(a);
+	m->ifa_prefixlen = bits;
+	m->ifa_index = r->index;
+	m->ifa_scope = RT_SCOPE_UNIVERSE;
+	put_addr(h, IFA_LOCAL, a);
+	put_addr(h, IFA_ADDRESS, a);
+	if (addr_is_v4(a)) {
+		broadcast = addr_from_v4(addr_v4(a) | UINT32_MAX >> bits);
+		put_addr(h, IFA_BROADCAST, &broadcast);
+	} else {
+		m->ifa_flags = IFA_F_NODAD;
+	}
+	return talk(r, h);
+}
+
+static int add_default_route(struct request *r, const struct in6_addr *gateway)
+{
+	struct nlmsghdr *h =
+		begin(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg));
+
+	m->rtm_family = family_of(gateway);
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_BOOT;
+	m->rtm_scope = RT_SCOPE_UNIVERSE;
+	m->rtm_type = RTN_UNICAST;
+	put_addr(h, RTA_GATEWAY, gateway);
+	mnl_attr_put_u32(h, RTA_OIF, r->index);
+	return talk(r, h);
+}
+
+/* No sysctl, no IPv6: then there is nothing to set either. */
+static void set_sysctl6(const char *ifname, const char *key, const char *value)
+{
+	char path[128];
+	scoped_fd int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", ifname,
+		 key);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
+		return;
+}
+
+static int apply_link(struct request *r, const struct netcfg *cfg,
+		      struct fail *why)
+{
+	unsigned lo = if_nametoindex("lo");
+	int err = lo ? set_up(r, lo, IFF_UP) : -errno;
+
+	if (err < 0)
+		return failed(why, err, "device up", "lo");
+	/* Before the link is up, or a first solicitation would go out. */
+	if (cfg->ipv6) {
+		set_sysctl6(r->ifname, "accept_ra", "0");
+		set_sysctl6(r->ifname, "accept_dad", "0");
+	}
+	err = set_up(r, r->index, UINT32_MAX);
+	if (err < 0)
+		return failed(why, err, "device up", r->ifname);
+	err = set_mtu(r, cfg->mtu);
+	if (err < 0)
+		return failed(why, err, "MTU", r->ifname);
+	err = cfg->has_mac ? set_mac(r, cfg->mac) : 0;
+	if (err < 0)
+		return failed(why, err, "MAC address", r->ifname);
+	return 0;
+}
+
+static int apply_addr(struct request *r, const struct in6_addr *addr,
+		      uint8_t bits, const struct in6_addr *gateway,
+		      struct fail *why)
+{
+	int err = add_addr(r, addr, bits);
+
+	if (err < 0)
+		return failed(why, err, "device address", r->ifname);
+	err = add_default_route(r, gateway);
+	if (err < 0)
+		return failed(why, err, "route", r->ifname);
+	return 0;
+}
+
+/* Built without IPv6, started without it, switched off by disable_ipv6, or an
+ * MTU too small for it. */
+static bool means_no_ipv6(int err)
+{
+	return err == -EOPNOTSUPP || err == -EAFNOSUPPORT || err == -EACCES ||
+	       err == -ENODEV || err == -EINVAL;
+}
+
+static int apply(struct request *r, const struct netcfg *cfg, struct fail *why)
+{
+	int err = apply_link(r, cfg, why);
+
+	if (err == 0 && cfg->ipv4)
+		err = apply_addr(r, &cfg->addr4, cfg->bits4, &cfg->gateway4,
+				 why);
+	if (err < 0 || !cfg->ipv6)
+		return err;
+	err = apply_addr(r, &cfg->addr6, cfg->bits6, &cfg->gateway6, why);
+	return means_no_ipv6(err) ? 0 : err;
+}
+
+int netcfg_apply(const char *ifname, const struct netcfg *cfg, struct fail *why)
+{
+	struct request r = {.ifname = ifname, .index = if_nametoindex(ifname)};
+	int err;
+
+	if (r.index == 0)
+		return fail_errno(why, "interface %s", ifname);
+	r.nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!r.nl)
+		return fail_errno(why, "netlink socket");
+	if (mnl_socket_bind(r.nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		err = fail_errno(why, "netlink socket");
+	else
+		err = apply(&r, cfg, why);
+	mnl_socket_close(r.nl);
+	return err;
+}

@@ -1,0 +1,259 @@
+#include "tapdev/netns.h"
+
+#include "tapdev/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define TUN_PATH "/dev/net/tun"
+
+/* What lies in the tap before we read it. A full queue drops, and the default
+ * of 1000 packets is one burst of a fast sender. */
+#define TUN_QUEUE 4096
+
+/* What the helper says when it is done; with the descriptor if err is 0. */
+struct report {
+	int err; /* 0 or -errno */
+	struct fail why;
+};
+
+struct ns_paths {
+	char net[64], user[64];
+};
+
+static int open_ns(const struct netns_target *t, const char *path,
+		   struct fail *why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT && t->pid > 0)
+		return fail_errno(why, "process %d is not there: %s",
+				  (int)t->pid, path);
+	return fail_errno(why, "%s", path);
+}
+
+/* Both are opened before either is joined: in the user namespace /proc/PID/ns
+ * may not be readable any more. */
+static int join(const struct netns_target *t, struct fail *why)
+{
+	struct ns_paths proc;
+	const char *net = t->netns_path, *user = t->userns_path;
+	scoped_fd int netfd = -1;
+	scoped_fd int userfd = -1;
+	int user_err = 0;
+
+	if (t->pid > 0) {
+		snprintf(proc.net, sizeof(proc.net), "/proc/%d/ns/net",
+			 (int)t->pid);
+		snprintf(proc.user, sizeof(proc.user), "/proc/%d/ns/user",
+			 (int)t->pid);
+		net = proc.net;
+		user = user ? user : proc.user;
+	}
+	netfd = open_ns(t, net, why);
+	if (netfd < 0)
+		return netfd;
+	if (user) {
+		userfd = open_ns(t, user, why);
+		if (userfd < 0)
+			return userfd;
+		if (setns(userfd, CLONE_NEWUSER) < 0)
+			user_err = errno;
+	}
+	if (setns(netfd, CLONE_NEWNET) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return fail_set(why, -EINVAL, "%s is not a network namespace",
+				net);
+	/* We are in it already (EINVAL), or that is the reason. */
+	if (user_err && user_err != EINVAL)
+		return fail_errno(why, "cannot join %s (%s: %s)", net, user,
+				  strerror(user_err));
+	return fail_errno(why, "cannot join %s", net);
+}
+
+static int open_tun(struct fail *why)
+{
+	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EACCES || errno == EPERM)
+		return fail_errno(why, "cannot open " TUN_PATH
+				       " (every user needs to read and write "
+				       "it: chmod 666 " TUN_PATH ")");
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return fail_errno(why, "cannot open " TUN_PATH
+				       " (the kernel module is missing: "
+				       "modprobe tun; inside a container, "
+				       "hand the device in)");
+	return fail_errno(why, "cannot open " TUN_PATH);
+}
+
+static int attach(int fd, const char *ifname, struct ifreq *ifr)
+{
+	static const short flags[] = {IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
+				      IFF_TAP | IFF_NO_PI};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		*ifr = (struct ifreq){.ifr_flags = flags[i]};
+		memcpy(ifr->ifr_name, ifname, strlen(ifname));
+		if (ioctl(fd, TUNSETIFF, ifr) == 0)
+			return 0;
+	}
+	return -errno;
+}
+
+/* Best effort: without it more is dropped, and that is all. */
+static void raise_queue(struct ifreq *ifr)
+{
+	scoped_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	ifr->ifr_qlen = TUN_QUEUE;
+	if (fd >= 0 && ioctl(fd, SIOCSIFTXQLEN, ifr) < 0)
+		return;
+}
+
+/* In the namespaces: the tap, or -errno. */
+static int open_tap(const char *ifname, const struct netcfg *cfg,
+		    struct fail *why)
+{
+	scoped_fd int fd = open_tun(why);
+	struct ifreq ifr;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = attach(fd, ifname, &ifr);
+	if (err == -EBUSY)
+		return fail_set(why, err, "tap %s is in use", ifname);
+	if (err == -EINVAL)
+		return fail_set(why, err,
+				"cannot open tap %s: there is an interface of "
+				"that name that is no tap, or it has several "
+				"queues",
+				ifname);
+	if (err < 0)
+		return fail_set(why, err, "cannot open tap %s: %s", ifname,
+				strerror(-err));
+	raise_queue(&ifr);
+	err = cfg ? netcfg_apply(ifr.ifr_name, cfg, why) : 0;
+	return err < 0 ? err : steal_fd(&fd);
+}
+
+static bool send_report(int sock, const struct report *r, int fd)
+{
+	struct iovec iov = {(void *)(uintptr_t)r, sizeof(*r)};
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+		control.h.cmsg_level = SOL_SOCKET;
+		control.h.cmsg_type = SCM_RIGHTS;
+		control.h.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(*r);
+}
+
+static _Noreturn void help(const struct netns_target *t,
+			   const struct netcfg *cfg, int sock)
+{
+	struct report r = {0};
+	int fd = -1;
+
+	/* Nobody is left to take the descriptor then. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r.err = join(t, &r.why);
+	if (r.err == 0)
+		fd = open_tap(t->ifname, cfg, &r.why);
+	if (fd < 0 && r.err == 0)
+		r.err = fd;
+	_exit(send_report(sock, &r, fd) && fd >= 0 ? 0 : 1);
+}
+
+static ssize_t receive(int sock, struct msghdr *m)
+{
+	ssize_t n;
+
+	do
+		n = recvmsg(sock, m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* The descriptor that the helper sends, or -errno. */
+static int receive_report(int sock, struct fail *why)
+{
+	struct report r;
+	struct iovec iov = {&r, sizeof(r)};
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control)};
+	ssize_t n = receive(sock, &m);
+	int fd;
+
+	if (n < 0)
+		return fail_errno(why, "namespace helper");
+	if (n != (ssize_t)sizeof(r))
+		return fail_set(why, -ECHILD,
+				"the namespace helper ended before its time");
+	if (r.err < 0) {
+		*why = r.why;
+		return r.err;
+	}
+	if (m.msg_controllen < CMSG_LEN(sizeof(int)) ||
+	    control.h.cmsg_type != SCM_RIGHTS)
+		return fail_set(why, -EMFILE,
+				"cannot receive the tap: too many open files");
+	memcpy(&fd, CMSG_DATA(&control.h), sizeof(fd));
+	return fd;
+}
+
+int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
+		   struct fail *why)
+{
+	size_t len = strlen(t->ifname);
+	scoped_fd int ours = -1;
+	int sock[2], fd;
+	pid_t pid;
+
+	if (len == 0 || len >= IFNAMSIZ)
+		return fail_set(why, -EINVAL,
+				"interface name '%s': want 1 to %d characters",
+				t->ifname, IFNAMSIZ - 1);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+		return fail_errno(why, "socketpair");
+	ours = sock[0];
+	pid = fork();
+	if (pid == 0)
+		help(t, cfg, sock[1]);
+	close(sock[1]);
+	if (pid < 0)
+		return fail_errno(why, "fork");
+	fd = receive_report(ours, why);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
+}
