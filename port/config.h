@@ -18,13 +18,13 @@ enum config_target {
 
 struct config {
 	enum config_target target;
-	pid_t pid;              /* CONFIG_TARGET_PID */
-	const char *netns_path; /* CONFIG_TARGET_PATH */
-	const char
-		*userns_path; /* NULL: /proc/PID/ns/user, or none for paths */
-	int tapfd;            /* CONFIG_TARGET_TAPFD */
-	const char *ifname;   /* of the tap inside the namespace */
-	char *const *command; /* CONFIG_TARGET_RUN; ends with NULL */
+	pid_t pid;               /* CONFIG_TARGET_PID */
+	const char *netns_path;  /* CONFIG_TARGET_PATH */
+	const char *userns_path; /* NULL: /proc/PID/ns/user, or none for
+				  * paths */
+	int tapfd;               /* CONFIG_TARGET_TAPFD */
+	const char *ifname;      /* of the tap inside the namespace */
+	char *const *command;    /* CONFIG_TARGET_RUN; ends with NULL */
 
 	bool configure;  /* bring lo and the tap up, addresses, routes */
 	bool configure6; /* IPv6 address and route too, without DAD
@@ -42,6 +42,8 @@ struct config {
 	struct in6_addr outbound6; /* :: when not given */
 
 	int ready_fd, exit_fd; /* -1: none */
+	bool talk; /* what slirp4netns says while it runs: the banner on
+		    * stdout, descriptors and exit on stderr */
 };
 
 /* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and

@@ -1,0 +1,60 @@
+/* What all command lines share: a table of options from which both parsing and
+ * --help come, and the words that several of them take. A front embeds struct
+ * cli, owns the table, and fills in a struct config; nothing is opened or
+ * changed while parsing. */
+#ifndef PORT_CLI_H
+#define PORT_CLI_H
+
+#include "port/config.h"
+#include "tapdev/fail.h"
+
+#include <stdio.h>
+
+enum cli_verdict {
+	CLI_GO,   /* go on with what was parsed */
+	CLI_DONE, /* all is said (--help, --version): exit 0 */
+	CLI_BAD,  /* refused, and said why on cli.err */
+};
+
+struct cli {
+	const struct cli_option *options; /* borrowed; ends with a NULL name */
+	const char *name;  /* begins messages about unknown options */
+	FILE *out, *err;   /* borrowed: stdout and stderr, or a test's */
+	bool stop_at_word; /* options end at the first other word */
+};
+
+struct cli_option {
+	const char *name; /* long, without dashes */
+	char letter;      /* short; 0: none */
+	const char *arg;  /* name of its argument in --help; NULL: takes none */
+	const char *help; /* NULL: works, but is not shown */
+	/* @arg is NULL if there is none. */
+	enum cli_verdict (*apply)(struct cli *c, const char *arg);
+};
+
+/* Applies the options of @argv[1..] from left to right, until one of them does
+ * not answer CLI_GO. As getopt_long(3) has it: they may stand between the other
+ * words (unless c->stop_at_word) and be cut short while they stay unambiguous.
+ * After CLI_GO, @argv[*@ret_words..] are the other words. */
+enum cli_verdict cli_parse(struct cli *c, int argc, char **argv,
+			   int *ret_words);
+/* One line an option. */
+void cli_print_options(const struct cli *c, FILE *to);
+
+/* Decimal digits only, from @min to @max. 0 or -EINVAL. */
+int cli_number(const char *text, long min, long max, long *ret);
+/* A.B.C.D/N with 1 <= N <= 25 and no host bits, as --cidr. 0 or -EINVAL. */
+int cli_cidr(const char *text, struct in6_addr *ret_net, uint8_t *ret_bits,
+	     struct fail *why);
+
+/* The fronts: @argv[0] is the program's name. CLI_GO with *@ret filled in, its
+ * strings borrowed from @argv. */
+enum cli_verdict cli_slirp(int argc, char **argv, struct config *ret, FILE *out,
+			   FILE *err);
+enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
+			 FILE *err);
+/* Chooses the front: by the name of the program, or by the first word. */
+enum cli_verdict cli_main(int argc, char **argv, struct config *ret, FILE *out,
+			  FILE *err);
+
+#endif

@@ -1,0 +1,18 @@
+#include "port/config.h"
+
+struct config config_default(void)
+{
+	return (struct config){
+		.target = CONFIG_TARGET_PID,
+		.tapfd = -1,
+		.mtu = 1500,
+		.ipv4 = true,
+		.net4 = addr_from_v4(0x0a000200), /* 10.0.2.0 */
+		.bits4 = 24,
+		.host_loopback = true,
+		.dns = true,
+		.outbound4 = addr_from_v4(0),
+		.ready_fd = -1,
+		.exit_fd = -1,
+	};
+}

@@ -1,0 +1,165 @@
+#include "port/cli.h"
+
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct parsed {
+	struct config config;
+	enum cli_verdict verdict;
+	char *out, *err; /* allocated */
+};
+
+static struct parsed parse(int argc, const char *const *argv)
+{
+	struct parsed p;
+	size_t out_len, err_len;
+	FILE *out = open_memstream(&p.out, &out_len);
+	FILE *err = open_memstream(&p.err, &err_len);
+
+	p.verdict =
+		cli_main(argc, (char **)(uintptr_t)argv, &p.config, out, err);
+	fclose(out);
+	fclose(err);
+	return p;
+}
+#define PARSE(...)                                                             \
+	parse((int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),   \
+	      (const char *[]){__VA_ARGS__, NULL})
+
+static void forget(struct parsed *p)
+{
+	free(p->out);
+	free(p->err);
+}
+
+static void test_a_command_gets_both_families_and_a_large_mtu(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "true");
+	const struct config *c = &p.config;
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_int_equal(c->target, CONFIG_TARGET_RUN);
+	assert_int_equal(c->mtu, 65520);
+	assert_true(c->ipv4 && c->ipv6 && c->configure && c->configure6);
+	assert_true(c->dns && c->host_loopback && !c->talk);
+	assert_string_equal(c->command[0], "true");
+	assert_null(c->command[1]);
+	forget(&p);
+}
+
+static void test_options_behind_the_command_are_its_own(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "--mtu", "1500", "ls",
+				"--ipv4-only", "-h");
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_int_equal(p.config.mtu, 1500);
+	assert_true(p.config.ipv6);
+	assert_string_equal(p.config.command[0], "ls");
+	assert_string_equal(p.config.command[1], "--ipv4-only");
+	assert_string_equal(p.config.command[2], "-h");
+	forget(&p);
+}
+
+static void test_two_dashes_end_the_options(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "--no-host-loopback",
+				"--cidr=192.168.7.0/24", "--", "-x", "--");
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_false(p.config.host_loopback);
+	assert_int_equal(addr_v4(&p.config.net4), 0xc0a80700);
+	assert_string_equal(p.config.command[0], "-x");
+	assert_string_equal(p.config.command[1], "--");
+	forget(&p);
+}
+
+static void test_one_family_can_be_left_out(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "--ipv4-only", "true");
+
+	assert_true(p.config.ipv4 && !p.config.ipv6);
+	forget(&p);
+	p = PARSE("tapir", "run", "--ipv6-only", "true");
+	assert_true(!p.config.ipv4 && p.config.ipv6);
+	forget(&p);
+	/* IPv6 does not work with so little */
+	p = PARSE("tapir", "run", "--mtu=1279", "true");
+	assert_true(p.config.ipv4 && !p.config.ipv6);
+	forget(&p);
+}
+
+static void expect_refusal(struct parsed p, const char *err)
+{
+	assert_int_equal(p.verdict, CLI_BAD);
+	assert_string_equal(p.out, "");
+	if (strncmp(p.err, err, strlen(err)) != 0)
+		fail_msg("want \"%s\", got \"%s\"", err, p.err);
+	forget(&p);
+}
+
+static void test_errors_name_option_value_and_what_was_expected(void **state)
+{
+	expect_refusal(PARSE("tapir", "run"), "tapir run: no command given\n");
+	expect_refusal(PARSE("tapir", "run", "--mtu=575", "x"),
+		       "tapir run: --mtu '575': want a number from 576 to "
+		       "65521\n");
+	expect_refusal(PARSE("tapir", "run", "--mtu", "65522", "x"),
+		       "tapir run: --mtu '65522': want a number");
+	expect_refusal(PARSE("tapir", "run", "--cidr=10.0.2.1/24", "x"),
+		       "tapir run: --cidr '10.0.2.1/24': CIDR needs to be a "
+		       "network address like 10.0.2.0/24");
+	expect_refusal(PARSE("tapir", "run", "--ipv4-only", "--ipv6-only", "x"),
+		       "tapir run: --ipv4-only and --ipv6-only exclude");
+	expect_refusal(PARSE("tapir", "run", "--ipv6-only", "--mtu=1279", "x"),
+		       "tapir run: --mtu '1279': IPv6 wants 1280 or more\n");
+	expect_refusal(PARSE("tapir", "run", "--bogus", "x"),
+		       "tapir run: unrecognized option '--bogus'\n");
+}
+
+static void test_the_front_is_chosen_by_name_or_word(void **state)
+{
+	struct parsed p;
+
+	expect_refusal(PARSE("tapir"), "Usage: tapir run");
+	expect_refusal(PARSE("tapir", "sing"),
+		       "tapir: unknown command 'sing': want run, "
+		       "slirp4netns,");
+	expect_refusal(PARSE("tapir", "--sing"),
+		       "tapir: unknown option '--sing': want");
+	p = PARSE("tapir", "--help");
+	assert_int_equal(p.verdict, CLI_DONE);
+	assert_non_null(strstr(p.out, "Examples:"));
+	forget(&p);
+	p = PARSE("tapir", "run", "-h");
+	assert_int_equal(p.verdict, CLI_DONE);
+	assert_non_null(strstr(p.out, "--no-host-loopback"));
+	forget(&p);
+	p = PARSE("tapir", "--version");
+	assert_int_equal(p.verdict, CLI_DONE);
+	assert_int_equal(strncmp(p.out, "tapir ", 6), 0);
+	forget(&p);
+	/* by the program's name, words like "run" are no fronts */
+	p = PARSE("./slirp4netns", "run", "tap0");
+	assert_int_equal(p.verdict, CLI_BAD);
+	assert_non_null(strstr(p.err, "PID must be a positive integer"));
+	forget(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			test_a_command_gets_both_families_and_a_large_mtu),
+		cmocka_unit_test(test_options_behind_the_command_are_its_own),
+		cmocka_unit_test(test_two_dashes_end_the_options),
+		cmocka_unit_test(test_one_family_can_be_left_out),
+		cmocka_unit_test(
+			test_errors_name_option_value_and_what_was_expected),
+		cmocka_unit_test(test_the_front_is_chosen_by_name_or_word),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
