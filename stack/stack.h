@@ -9,6 +9,7 @@
 
 #include "stack/chunk.h"
 #include "stack/count.h"
+#include "stack/dgram.h"
 #include "stack/frame.h"
 #include "stack/icmpmsg.h"
 #include "stack/nsec.h"
@@ -16,16 +17,6 @@
 #include "stack/stream.h"
 
 struct stack;
-
-/* A UDP datagram. Payload lent for the call. */
-struct dgram {
-	struct endpoint src, dst;
-	uint8_t ttl; /* outwards: 0 means the default, 64 */
-	uint8_t tos;
-	bool dont_fragment; /* v4: DF; v6: it came unfragmented */
-	const uint8_t *payload;
-	size_t len; /* at most 65507 (v4), 65527 (v6) */
-};
 
 /* What the container wants of the host. Embedded in its owner. */
 struct stack_host {
@@ -39,8 +30,9 @@ struct stack_host {
 
 struct stack_config {
 	struct plan plan;
-	bool offload;         /* the sink and the source know virtio-net */
-	size_t flow_limit;    /* bytes buffered for a TCP flow, a direction */
+	bool offload;      /* the sink and the source know virtio-net */
+	size_t flow_limit; /* bytes buffered for a TCP flow, a direction: 64 KiB
+			       * to 4 MiB */
 	size_t memory_limit;  /* bytes buffered in all */
 	unsigned max_streams; /* TCP connections at once */
 	uint64_t seed[2];     /* secret: hash keys, ISNs, identifications */
@@ -60,6 +52,9 @@ struct chunk_pool *stack_pool(struct stack *st);
 const struct counters *stack_counters(const struct stack *st);
 /* TCP streams that exist, in any state. */
 unsigned stack_streams(const struct stack *st);
+/* Bucket and list steps that TCP has taken so far: what a test of constant work
+ * counts. */
+uint64_t stack_steps(const struct stack *st);
 
 /* The time for everything that follows, once a turn of the loop, before any
  * other call of that turn. Never goes back. */
@@ -70,8 +65,8 @@ void stack_set_time(struct stack *st, nsec_t now);
  * from inside, except readable(), which stack_flush() makes. */
 void stack_input(struct stack *st, struct chunk *c, size_t start, size_t len,
 		 const struct offload *off);
-/* Ends a burst of stack_input(): readable() for the streams that got bytes,
- * one ACK for each. */
+/* Ends a burst of stack_input(), and a turn of the loop in which any stream was
+ * touched: callbacks that are due, one ACK for each stream that got bytes. */
 void stack_flush(struct stack *st);
 
 /* When stack_tick() wants to run, NSEC_NEVER if nothing is armed. Look after

@@ -33,10 +33,10 @@ struct stream_events {
 	void (*readable)(struct stream_user *u);
 	/* stream_room() grew. */
 	void (*writable)(struct stream_user *u);
-	/* The end. @err is 0 after both FINs were exchanged, else negative:
+	/* The end, before both sides were done. @err is negative:
 	 * -ECONNRESET the container reset it (or gave up connecting),
-	 * -ETIMEDOUT it stopped answering, -ECONNABORTED this side's limit or
-	 * lack of memory. */
+	 * -ETIMEDOUT it stopped answering, -ECONNABORTED or -ENOMEM this side
+	 * ran out of memory. Bytes that wait are lost. */
 	void (*closed)(struct stream_user *u, int err);
 };
 
@@ -61,13 +61,13 @@ bool stream_in_eof(const struct stream *s);
 
 /* How many bytes stream_write() takes now without queueing more than the
  * container's window and the per-flow limit allow; 0: wait for writable(). */
-size_t stream_room(const struct stream *s);
+size_t stream_room(struct stream *s);
 /* The size that makes exactly one super-frame (or segment): reads from the host
  * in multiples of it give the best frames. */
 size_t stream_unit(const struct stream *s);
-/* Sends @len bytes from @off on in @c; takes its own reference. No more than
- * stream_room(). Nothing leaves before stream_flush(). 0 or -ENOMEM, then
- * nothing was taken. */
+/* Sends @len bytes (1 to 65535) from @off on in @c, which nobody else holds, and
+ * takes over @c. No more than stream_room(). Nothing leaves before
+ * stream_flush(). 0 or -ENOMEM, then nothing was taken. */
 int stream_write(struct stream *s, struct chunk *c, size_t off, size_t len);
 void stream_flush(struct stream *s);
 /* No more bytes will be written: FIN after those that are queued. */

@@ -1,0 +1,397 @@
+/* The table of connections, and the clock of those that are armed.
+ *
+ * streams_input(): guard_check(), lookup, then lwIP with that one PCB on its
+ * list; a SYN nobody knows makes a stream in CONNECTING and no PCB. lwIP's
+ * callbacks (stream.c) only take notes; streams_flush() acts on them. */
+#include "stack/streams.h"
+
+#include "stack/guard.h"
+#include "stack/siphash.h"
+#include "stack/stream_impl.h"
+#include "stack/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lwip/priv/tcp_priv.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Long enough to answer a FIN that comes again, short enough not to be counted
+ * for long; a new SYN ends it at once. */
+#define TIME_WAIT_SPAN NSEC_PER_SEC
+
+/* Segments out of order are kept by lwIP; below this they are copied, so that
+ * few bytes do not hold a large buffer. */
+#define COPY_BELOW 32768
+
+static uint32_t bucket_of(const struct streams *ss,
+			  const struct endpoint *container,
+			  const struct endpoint *remote)
+{
+	uint8_t id[36];
+
+	memcpy(id, &container->addr, 16);
+	memcpy(id + 16, &remote->addr, 16);
+	put16(id + 32, container->port);
+	put16(id + 34, remote->port);
+	return (uint32_t)siphash(ss->config.key, id, sizeof(id)) & ss->mask;
+}
+
+static struct stream *find(struct streams *ss, const struct endpoint *container,
+			   const struct endpoint *remote)
+{
+	struct stream *s = ss->buckets[bucket_of(ss, container, remote)];
+
+	for (; s; s = s->hash_next) {
+		ss->steps++;
+		if (endpoint_equal(&s->container, container) &&
+		    endpoint_equal(&s->remote, remote))
+			break;
+	}
+	return s;
+}
+
+static void hash(struct stream *s)
+{
+	struct streams *ss = s->streams;
+	struct stream **b =
+		&ss->buckets[bucket_of(ss, &s->container, &s->remote)];
+
+	s->hash_next = *b;
+	*b = s;
+	s->hashed = true;
+}
+
+void streams_unhash(struct stream *s)
+{
+	struct streams *ss = s->streams;
+	struct stream **p;
+
+	if (!s->hashed)
+		return;
+	p = &ss->buckets[bucket_of(ss, &s->container, &s->remote)];
+	for (; *p != s; p = &(*p)->hash_next)
+		ss->steps++;
+	*p = s->hash_next;
+	s->hashed = false;
+}
+
+void streams_mark(struct stream *s)
+{
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	STAILQ_INSERT_TAIL(&s->streams->dirty, s, dirty_link);
+}
+
+static void put_on_timer(struct stream *s, struct stream_list *list)
+{
+	if (s->timer_list == list)
+		return;
+	if (s->timer_list)
+		TAILQ_REMOVE(s->timer_list, s, timer_link);
+	if (list)
+		TAILQ_INSERT_TAIL(list, s, timer_link);
+	s->timer_list = list;
+}
+
+/* Puts the PCB on the clock it needs now. */
+static void rearm(struct stream *s)
+{
+	struct streams *ss = s->streams;
+	struct stream_list *list = NULL;
+
+	if (s->pcb && s->pcb->state == TIME_WAIT)
+		list = &ss->waiting;
+	else if (s->pcb && engine_pcb_armed(s->pcb))
+		list = &ss->armed;
+	if (list == &ss->waiting && s->timer_list != list)
+		s->expires = ss->engine->now + TIME_WAIT_SPAN;
+	if (list == &ss->armed && TAILQ_EMPTY(list))
+		ss->next_tick = ss->engine->now + ENGINE_TICK;
+	put_on_timer(s, list);
+}
+
+void streams_enter(struct stream *s)
+{
+	engine_enter(s->streams->engine, s->pcb,
+		     s->streams->config.offload ? s->segment : 0);
+}
+
+void streams_leave(struct stream *s)
+{
+	engine_leave(s->streams->engine, s->pcb);
+	rearm(s);
+}
+
+void streams_abort_pcb(struct stream *s)
+{
+	streams_enter(s);
+	tcp_err(s->pcb, NULL);
+	tcp_abort(s->pcb);
+	streams_leave(s);
+}
+
+int streams_init(struct streams *ss, const struct streams_config *config,
+		 struct engine *engine, struct chunk_pool *pool,
+		 void (*opened)(void *arg, struct stream *s), void *arg)
+{
+	uint32_t size = 16;
+
+	while (size < config->max_streams)
+		size *= 2;
+	*ss = (struct streams){.config = *config,
+			       .engine = engine,
+			       .packets = engine->packets,
+			       .pool = pool,
+			       .count = engine->packets->count,
+			       .opened = opened,
+			       .arg = arg,
+			       .mask = size - 1};
+	TAILQ_INIT(&ss->all);
+	TAILQ_INIT(&ss->armed);
+	TAILQ_INIT(&ss->waiting);
+	STAILQ_INIT(&ss->dirty);
+	ss->buckets = calloc(size, sizeof(struct stream *));
+	if (!ss->buckets)
+		return -ENOMEM;
+	return engine_listen(engine, stream_on_accept, &stream_births);
+}
+
+void streams_fini(struct streams *ss)
+{
+	struct stream *s, *next;
+
+	for (s = TAILQ_FIRST(&ss->all); s; s = next) {
+		next = TAILQ_NEXT(s, all);
+		if (s->pcb)
+			streams_abort_pcb(s);
+		s->dirty = false;
+		streams_free(s);
+	}
+	free(ss->buckets);
+	ss->buckets = NULL;
+}
+
+static void put_chunks(struct chunk *c)
+{
+	while (c) {
+		struct chunk *next = c->next;
+
+		chunk_put(c);
+		c = next;
+	}
+}
+
+void streams_free(struct stream *s)
+{
+	struct streams *ss = s->streams;
+
+	assert(!s->pcb && !s->dirty);
+	streams_unhash(s);
+	put_on_timer(s, NULL);
+	TAILQ_REMOVE(&ss->all, s, all);
+	put_chunks(s->in_head);
+	put_chunks(s->out_head);
+	free(s->syn);
+	free(s);
+	ss->live--;
+}
+
+/* lwIP answers a segment that belongs to no PCB with RST (RFC 9293 3.5.2). */
+static void reset_unknown(struct streams *ss, const struct packet *p,
+			  const struct guard_segment *g)
+{
+	struct pbuf *pb = engine_pbuf(p->chunk, g->header, g->len);
+
+	engine_enter(ss->engine, NULL, 0);
+	engine_set_packet(ss->engine, &p->src, &p->dst);
+	tcp_input(pb, &ss->engine->nif);
+	engine_leave(ss->engine, NULL);
+}
+
+static int keep_syn(struct stream *s, const struct guard_segment *g)
+{
+	uint8_t *copy = malloc(g->len);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, g->header, g->len);
+	free(s->syn);
+	s->syn = copy;
+	s->syn_len = g->len;
+	return 0;
+}
+
+static struct stream *new_stream(struct streams *ss, const struct packet *p,
+				 const struct guard_segment *g)
+{
+	const struct wire_tcp *h = (const void *)g->header;
+	struct stream *s;
+
+	if (ss->live >= ss->config.max_streams ||
+	    chunk_pool_pressed(ss->pool)) {
+		count(ss->count, COUNT_DROP_LIMIT);
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s || (s->streams = ss, keep_syn(s, g)) < 0) {
+		free(s);
+		count(ss->count, COUNT_DROP_MEMORY);
+		return NULL;
+	}
+	s->container = (struct endpoint){p->src, get16(h->sport)};
+	s->remote = (struct endpoint){p->dst, get16(h->dport)};
+	TAILQ_INSERT_TAIL(&ss->all, s, all);
+	ss->live++;
+	hash(s);
+	return s;
+}
+
+static void open_stream(struct streams *ss, const struct packet *p,
+			const struct guard_segment *g)
+{
+	struct stream *s = new_stream(ss, p, g);
+
+	if (!s)
+		reset_unknown(ss, p, g);
+	else
+		ss->opened(ss->arg, s);
+}
+
+static void connecting_input(struct stream *s, const struct guard_segment *g)
+{
+	if (g->flags & WIRE_TCP_RST) {
+		s->err = -ECONNRESET;
+		stream_set_state(s, STREAM_FAILED);
+	} else if (g->flags == WIRE_TCP_SYN &&
+		   g->seq != get32(((struct wire_tcp *)s->syn)->seq)) {
+		/* The container gave up and tries anew. */
+		keep_syn(s, g);
+	}
+}
+
+/* Does this SYN end the TIME_WAIT of the last connection (RFC 9293 3.6.1, RFC
+ * 6191)? lwIP would answer with RST. */
+static bool reopens(const struct stream *s, const struct guard_segment *g)
+{
+	return s->pcb && s->pcb->state == TIME_WAIT &&
+	       (g->flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN &&
+	       TCP_SEQ_GT(g->seq, s->pcb->rcv_nxt);
+}
+
+static struct pbuf *segment_pbuf(struct stream *s, const struct packet *p,
+				 const struct guard_segment *g)
+{
+	struct pbuf *pb;
+
+	if (g->seq == s->pcb->rcv_nxt || g->len == g->header_len ||
+	    g->len >= COPY_BELOW)
+		return engine_pbuf(p->chunk, g->header, g->len);
+	pb = pbuf_alloc(PBUF_RAW, (u16_t)g->len, PBUF_RAM);
+	if (pb)
+		memcpy(pb->payload, g->header, g->len);
+	return pb;
+}
+
+static void pcb_input(struct stream *s, const struct packet *p,
+		      struct guard_segment *g)
+{
+	struct streams *ss = s->streams;
+	struct pbuf *pb;
+
+	if (s->pcb->state != TIME_WAIT)
+		guard_trim(g, s->pcb->rcv_nxt, s->pcb->rcv_wnd, ss->count);
+	if (g->flags & WIRE_TCP_SYN) /* a copy of the one that was replayed */
+		memset(g->header + sizeof(struct wire_tcp), 1,
+		       g->header_len - sizeof(struct wire_tcp));
+	pb = segment_pbuf(s, p, g);
+	if (!pb) {
+		count(ss->count, COUNT_DROP_MEMORY);
+		return;
+	}
+	streams_enter(s);
+	engine_set_packet(ss->engine, &p->src, &p->dst);
+	tcp_input(pb, &ss->engine->nif);
+	streams_leave(s);
+	if (s->pcb && (s->pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW)))
+		streams_mark(s);
+	if (s->starved)
+		streams_mark(s);
+}
+
+void streams_input(struct streams *ss, const struct packet *p)
+{
+	const struct wire_tcp *h = (const void *)p->l4;
+	struct endpoint container = {p->src, get16(h->sport)};
+	struct endpoint remote = {p->dst, get16(h->dport)};
+	struct guard_segment g;
+	struct stream *s;
+
+	if (!guard_check(p->l4, p->l4_len, ss->count, &g))
+		return;
+	s = find(ss, &container, &remote);
+	if (s && reopens(s, &g)) {
+		streams_abort_pcb(s);
+		s = NULL;
+	}
+	if (s && s->pcb)
+		pcb_input(s, p, &g);
+	else if (s)
+		connecting_input(s, &g);
+	else if ((g.flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN)
+		open_stream(ss, p, &g);
+	else
+		reset_unknown(ss, p, &g);
+}
+
+void streams_flush(struct streams *ss)
+{
+	struct stream *s;
+
+	while ((s = STAILQ_FIRST(&ss->dirty))) {
+		STAILQ_REMOVE_HEAD(&ss->dirty, dirty_link);
+		stream_tell(s);
+	}
+}
+
+nsec_t streams_deadline(const struct streams *ss)
+{
+	struct stream *oldest = TAILQ_FIRST(&ss->waiting);
+	nsec_t at = oldest ? oldest->expires : NSEC_NEVER;
+
+	if (!TAILQ_EMPTY(&ss->armed) && ss->next_tick < at)
+		at = ss->next_tick;
+	return at;
+}
+
+static void tick(struct stream *s)
+{
+	bool close_pending = s->pcb->flags & TF_CLOSEPEND;
+
+	streams_enter(s);
+	engine_tick_pcb(s->streams->engine, s->pcb);
+	if (s->pcb && close_pending) {
+		/* The FIN found no memory. */
+		tcp_clear_flags(s->pcb, TF_CLOSEPEND);
+		tcp_shutdown(s->pcb, 0, 1);
+	}
+	streams_leave(s);
+}
+
+void streams_tick(struct streams *ss)
+{
+	nsec_t now = ss->engine->now;
+	struct stream *s, *next;
+
+	while ((s = TAILQ_FIRST(&ss->waiting)) && s->expires <= now)
+		streams_abort_pcb(s);
+	if (TAILQ_EMPTY(&ss->armed) || now < ss->next_tick)
+		return;
+	for (s = TAILQ_FIRST(&ss->armed); s; s = next) {
+		next = TAILQ_NEXT(s, timer_link);
+		ss->steps++;
+		tick(s);
+	}
+	ss->next_tick = now + ENGINE_TICK;
+}

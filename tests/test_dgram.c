@@ -1,0 +1,181 @@
+/* UDP through lwIP, both ways, up to the largest datagram. */
+#include "stack/wire.h"
+#include "tests/rig.h"
+
+#include <errno.h>
+#include <string.h>
+
+static uint8_t bytes[65536];
+
+static struct endpoint at(const char *addr, uint16_t port)
+{
+	struct endpoint e = {.port = port};
+
+	assert_int_equal(addr_parse(addr, &e.addr), 0);
+	return e;
+}
+
+static void fill(void)
+{
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 13 + i / 255);
+}
+
+/* One frame of @len payload bytes from the container, v4 or v6. */
+static void inject(struct rig *r, bool v4, size_t len)
+{
+	static uint8_t frame[14 + 40 + 65535];
+	size_t ip = v4 ? 20 : 40;
+	struct offload off = {.csum_partial = true,
+			      .csum_start = (uint16_t)(14 + ip),
+			      .csum_offset = 6};
+	uint8_t *h = frame + 14;
+
+	memset(frame, 0, 14 + 40 + 8);
+	memcpy(frame, r->plan.mac, 6);
+	frame[6] = 2;
+	put16(frame + 12, v4 ? WIRE_ETH_IPV4 : WIRE_ETH_IPV6);
+	if (v4) {
+		h[0] = 0x45;
+		put16(h + 2, (uint16_t)(ip + 8 + len));
+		h[8] = 33;
+		h[9] = WIRE_PROTO_UDP;
+		put32(h + 12, 0x0a000264);
+		put32(h + 16, 0xc0000201);
+		put16(h + 10, csum_fold(csum_add(0, h, 20)));
+	} else {
+		struct endpoint dst = at("2001:db8::1", 0);
+
+		h[0] = 0x60;
+		put16(h + 4, (uint16_t)(8 + len));
+		h[6] = WIRE_PROTO_UDP;
+		h[7] = 33;
+		memcpy(h + 8, &r->plan.guest6, 16);
+		memcpy(h + 24, &dst.addr, 16);
+	}
+	put16(h + ip, 5000);
+	put16(h + ip + 2, 7);
+	put16(h + ip + 4, (uint16_t)(8 + len));
+	memcpy(h + ip + 8, bytes, len);
+	rig_inject(r, frame, 14 + ip + 8 + len, &off);
+}
+
+static void test_a_datagram_reaches_the_host_as_it_was_sent(void **state)
+{
+	static const size_t sizes[] = {0, 1, 100, 1472, 65507};
+	struct rig *r = *state;
+	unsigned seen = 0;
+
+	for (int v4 = 0; v4 < 2; v4++) {
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			inject(r, v4, sizes[i]);
+			assert_int_equal(r->dgrams, ++seen);
+			assert_int_equal(r->last_dgram.len, sizes[i]);
+			assert_int_equal(r->last_dgram.src.port, 5000);
+			assert_int_equal(r->last_dgram.dst.port, 7);
+			assert_int_equal(r->last_dgram.ttl, 33);
+			assert_int_equal(addr_is_v4(&r->last_dgram.src.addr),
+					 v4);
+		}
+	}
+}
+
+/* The checksum over pseudo-header, UDP header and payload comes to zero. */
+static void check_whole(const struct rig *r, bool v4, size_t len, bool partial)
+{
+	size_t ip = v4 ? 20 : 40;
+	const uint8_t *h = r->other + 14;
+	uint32_t sum;
+
+	assert_int_equal(r->other_len, 14 + ip + 8 + len);
+	assert_memory_equal(h + ip + 8, bytes, len);
+	sum = csum_add(0, v4 ? h + 12 : h + 8, v4 ? 8 : 32);
+	sum += WIRE_PROTO_UDP + (uint32_t)(8 + len);
+	if (partial) {
+		assert_int_equal(get16(h + ip + 6), (uint16_t)~csum_fold(sum));
+		return;
+	}
+	sum = csum_add(sum, h + ip, 8 + len);
+	assert_int_equal(csum_fold(sum), 0);
+}
+
+static void deliver(struct rig *r, bool v4, size_t len)
+{
+	struct dgram d = {.src = at(v4 ? "192.0.2.1" : "2001:db8::1", 7),
+			  .dst = at(v4 ? "10.0.2.100" : "fd00::64", 5000),
+			  .payload = bytes,
+			  .len = len};
+
+	assert_int_equal(stack_udp_send(r->st, &d), 0);
+}
+
+static void test_a_datagram_reaches_the_container(void **state)
+{
+	struct rig *r = *state;
+
+	fill();
+	for (int v4 = 0; v4 < 2; v4++) {
+		deliver(r, v4, 1000);
+		check_whole(r, v4, 1000, true);
+		deliver(r, v4, 0);
+		check_whole(r, v4, 0, true);
+	}
+}
+
+static void test_without_offload_checksums_are_complete(void **state)
+{
+	struct rig *r = rig_new_with(
+		&(struct rig_options){false, RIG_MTU, 1u << 20, 64u << 20});
+
+	fill();
+	for (int v4 = 0; v4 < 2; v4++) {
+		deliver(r, v4, 1001);
+		check_whole(r, v4, 1001, false);
+	}
+	*state = r;
+	rig_teardown(state);
+}
+
+static void test_the_largest_datagrams_pass_in_fragments(void **state)
+{
+	struct rig *r = *state;
+
+	fill();
+	for (int v4 = 0; v4 < 2; v4++) {
+		uint64_t before = r->put_count;
+
+		deliver(r, v4, 65507);
+		assert_in_range(r->put_count - before, 45, 46);
+		assert_true(r->other_len <= 14 + RIG_MTU);
+	}
+}
+
+static void test_a_datagram_that_is_too_large_is_refused(void **state)
+{
+	struct rig *r = *state;
+	struct dgram d = {.src = at("192.0.2.1", 7),
+			  .dst = at("10.0.2.100", 5000),
+			  .payload = bytes,
+			  .len = 65508};
+
+	assert_int_equal(stack_udp_send(r->st, &d), -EMSGSIZE);
+	d.src = at("2001:db8::1", 7);
+	d.dst = at("fd00::64", 5000);
+	d.len = 65528;
+	assert_int_equal(stack_udp_send(r->st, &d), -EMSGSIZE);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_a_datagram_reaches_the_host_as_it_was_sent),
+		CASE(test_a_datagram_reaches_the_container),
+		cmocka_unit_test(test_without_offload_checksums_are_complete),
+		CASE(test_the_largest_datagrams_pass_in_fragments),
+		CASE(test_a_datagram_that_is_too_large_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,325 @@
+/* Many connections, and what a hostile peer makes of one: the weak spots of
+ * lwIP 2.2.1 that stack/guard.c and stack/engine.c close. */
+#include "stack/wire.h"
+#include "tests/rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SYN WIRE_TCP_SYN
+#define ACK WIRE_TCP_ACK
+#define FIN WIRE_TCP_FIN
+#define RST WIRE_TCP_RST
+
+static uint8_t pattern[65536];
+
+static void test_a_segment_of_no_connection_is_reset(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_segment *s;
+
+	p.ack = 7777;
+	rig_send(r, &p, ACK, "x", 1);
+	s = rig_take(r);
+	assert_non_null(s);
+	assert_true(s->flags & RST);
+	assert_int_equal(s->seq, 7777);
+	assert_true(endpoint_equal(&s->src, &p.remote));
+	rig_send(r, &p, RST, NULL, 0);
+	assert_null(rig_take(r));
+	assert_int_equal(r->opens, 0);
+}
+
+static void test_time_wait_gives_way_to_a_new_connection(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0}, o2 = {0};
+
+	rig_open(r, &p, &o);
+	stream_shutdown(o.stream);
+	rig_ack_all(r, &p);
+	rig_send(r, &p, FIN | ACK, NULL, 0);
+	p.seq++;
+	stream_release(o.stream);
+	assert_int_equal(stack_streams(r->st), 1);
+	/* The FIN once more: TIME_WAIT answers. */
+	rig_drain(r);
+	p.seq--;
+	rig_send(r, &p, FIN | ACK, NULL, 0);
+	assert_int_equal(r->sent_count, 1);
+	assert_int_equal(r->sent[0].flags, ACK);
+	p.seq += 1000;
+	rig_open(r, &p, &o2);
+	assert_int_equal(stack_streams(r->st), 1);
+	rig_close(r, &p, &o2);
+}
+
+static void test_connections_of_one_port_are_told_apart(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer a = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_peer b = rig_peer("192.0.2.2", 80, 40000);
+	struct rig_peer c = rig_peer("192.0.2.1", 81, 40000);
+	struct rig_owner oa = {0}, ob = {0}, oc = {0};
+
+	rig_open(r, &a, &oa);
+	rig_open(r, &b, &ob);
+	rig_open(r, &c, &oc);
+	rig_send(r, &b, ACK, "bb", 2);
+	b.seq += 2;
+	rig_send(r, &c, ACK, "c", 1);
+	c.seq += 1;
+	assert_int_equal(oa.got, 0);
+	assert_int_equal(ob.got, 2);
+	assert_int_equal(oc.got, 1);
+	rig_close(r, &a, &oa);
+	rig_close(r, &b, &ob);
+	rig_close(r, &c, &oc);
+}
+
+static uint64_t steps_of_an_exchange(struct rig *r, struct rig_peer *p)
+{
+	uint64_t before = stack_steps(r->st);
+
+	rig_send(r, p, ACK, "ping", 4);
+	p->seq += 4;
+	rig_drain(r);
+	return stack_steps(r->st) - before;
+}
+
+static void
+test_the_fifty_thousandth_flow_costs_what_the_first_does(void **state)
+{
+	struct rig *r = *state;
+	const unsigned n = 50000;
+	struct rig_peer *peers = calloc(n, sizeof(*peers));
+	struct rig_owner *owners = calloc(n, sizeof(*owners));
+	uint64_t worst = 0, steps;
+
+	for (unsigned i = 0; i < n; i++) {
+		peers[i] = rig_peer("192.0.2.1", (uint16_t)(1000 + i / 50000),
+				    (uint16_t)(1024 + i));
+		rig_open(r, &peers[i], &owners[i]);
+	}
+	assert_int_equal(stack_streams(r->st), n);
+	/* Nothing is armed: an idle crowd has no clock. */
+	rig_advance(r, NSEC_PER_SEC);
+	steps = stack_steps(r->st);
+	rig_advance(r, 60 * NSEC_PER_SEC);
+	assert_true(steps == stack_steps(r->st));
+	for (unsigned i = 0; i < n; i += 97) {
+		steps = steps_of_an_exchange(r, &peers[i]);
+		worst = steps > worst ? steps : worst;
+	}
+	/* A hash chain of 65,536 buckets under 50,000 keys; a list would take
+	 * thousands of steps. */
+	assert_true(worst <= 10);
+	r->forget = true;
+	for (unsigned i = 0; i < n; i++)
+		stream_abort(owners[i].stream);
+	stack_flush(r->st);
+	free(peers);
+	free(owners);
+}
+
+static void test_only_armed_flows_are_ticked(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer peers[100];
+	struct rig_owner owners[100];
+	uint64_t before;
+
+	memset(owners, 0, sizeof(owners));
+	for (unsigned i = 0; i < 100; i++) {
+		peers[i] = rig_peer("192.0.2.1", 80, (uint16_t)(2000 + i));
+		rig_open(r, &peers[i], &owners[i]);
+	}
+	assert_true(stack_deadline(r->st) > r->now + 60 * NSEC_PER_SEC);
+	rig_write(r, &owners[7], 100); /* and is never acknowledged */
+	before = stack_steps(r->st);
+	rig_advance(r, NSEC_PER_SEC);
+	assert_in_range(stack_steps(r->st) - before, 9, 11);
+	for (unsigned i = 0; i < 100; i++)
+		stream_abort(owners[i].stream);
+	stack_flush(r->st);
+}
+
+/* Weak spot A: the one byte of a zero window probe is acknowledged, which
+ * leaves the persist timer on with nothing to send. */
+static void test_an_acknowledged_probe_leaves_no_timer_behind(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+
+	rig_open(r, &p, &o);
+	rig_shut_window(r, &p);
+	rig_write(r, &o, 1);
+	rig_drain(r);
+	rig_advance(r, NSEC_PER_SEC);
+	assert_true(r->sent_count > 0);
+	rig_ack_all(r, &p);
+	rig_advance(r, 10 * NSEC_PER_SEC);
+	assert_int_equal(o.closed, 0);
+	p.wnd = 0xffff;
+	rig_send(r, &p, ACK, NULL, 0);
+	rig_close(r, &p, &o);
+}
+
+/* Weak spot B: a segment out of order that ends beyond the window, then the gap
+ * is filled while the host stalls. */
+static void test_bytes_beyond_the_window_are_cut_off(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {.keep_bytes = true};
+	struct iovec iov[64];
+	size_t len;
+
+	rig_open(r, &p, &o);
+	/* The window is 256 KiB now. */
+	for (int i = 0; i < 4; i++) {
+		rig_send(r, &p, ACK, pattern, 60000);
+		p.seq += 60000;
+	}
+	rig_send_raw(r, &p, FIN | ACK, 1000, NULL, 0, pattern, 60000);
+	rig_send(r, &p, ACK, pattern, 1000);
+	stream_peek(o.stream, iov, 64, &len);
+	assert_int_equal(len, 256u << 10);
+	assert_false(stream_in_eof(o.stream));
+	stream_abort(o.stream);
+	stack_flush(r->st);
+}
+
+/* Weak spot C: an MSS option in mid-flow. */
+static void test_an_mss_option_in_mid_flow_changes_nothing(void **state)
+{
+	static const uint8_t opts[4] = {2, 4, 0, 1};
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+
+	p.wnd = 64;
+	rig_open(r, &p, &o);
+	rig_write(r, &o, 64 << RIG_WSCALE);
+	rig_send_raw(r, &p, ACK, 0, opts, sizeof(opts), NULL, 0);
+	stack_flush(r->st);
+	assert_int_equal(stream_unit(o.stream), 65480 / 1460 * 1460);
+	rig_ack_all(r, &p);
+	rig_write(r, &o, 3000);
+	rig_ack_all(r, &p);
+	rig_close(r, &p, &o);
+}
+
+/* Weak spots D, E: a SYN that asks for the smallest segments, and a window of
+ * two bytes. */
+static void test_a_tiny_mss_and_window_do_not_multiply_segments(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+
+	p.mss = 1;
+	p.scale = false;
+	rig_open(r, &p, &o);
+	rig_write(r, &o, 16000);
+	assert_true(r->sent_count < 10);
+	rig_ack_all(r, &p);
+	p.wnd = 2;
+	rig_send(r, &p, ACK, NULL, 0);
+	rig_write(r, &o, stream_room(o.stream));
+	rig_drain(r);
+	for (int i = 0; i < 100; i++) {
+		rig_advance(r, NSEC_PER_SEC);
+		rig_ack_all(r, &p);
+	}
+	assert_true(r->sent_count < 1000);
+	stream_abort(o.stream);
+	stack_flush(r->st);
+}
+
+/* Weak spot F: thousands of tiny segments out of order. */
+static void test_tiny_segments_out_of_order_are_bounded(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+
+	rig_open(r, &p, &o);
+	r->forget = true;
+	for (int i = 0; i < 20000; i++)
+		rig_send_raw(r, &p, ACK, 10 + 2 * i, NULL, 0, "y", 1);
+	stack_flush(r->st);
+	assert_true(stack_pool(r->st)->in_use < 1u << 20);
+	assert_int_equal(o.got, 0);
+	stream_abort(o.stream);
+	stack_flush(r->st);
+}
+
+/* Weak spot G is an ICMPv6 message that would reach lwIP; none does. */
+
+static void test_random_segments_break_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	uint32_t dice = 12345;
+
+	r->forget = true;
+	for (int round = 0; round < 300; round++) {
+		struct rig_owner o = {.keep_bytes = round % 3 == 0};
+
+		r->forget = false;
+		rig_open(r, &p, &o);
+		r->forget = true;
+		for (int i = 0; i < 100 && o.stream; i++) {
+			struct rig_peer q = p;
+			uint8_t flags;
+			uint8_t opts[8];
+
+			dice = dice * 1664525 + 1013904223;
+			flags = (uint8_t)(dice >> 24) & 0x3f;
+			q.ack += (dice >> 8) % 5 ? (dice >> 16) % 70000 : 0;
+			q.wnd = (uint16_t)(dice >> 12);
+			memcpy(opts, &dice, 4);
+			memset(opts + 4, (int)(dice >> 28), 4);
+			if (stream_room(o.stream) > 2000)
+				rig_write(r, &o, 2000);
+			rig_send_raw(r, &q, flags,
+				     (int32_t)((dice >> 3) % 9
+						       ? (dice >> 9) % 3000
+						       : 0),
+				     opts, dice % 3 ? 0 : 8, pattern,
+				     (dice >> 5) % 2000);
+			stack_flush(r->st);
+			rig_advance(r, (dice >> 7) % 400 * NSEC_PER_MSEC);
+		}
+		if (o.stream)
+			stream_abort(o.stream);
+		stack_flush(r->st);
+		p.self.port++;
+	}
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_a_segment_of_no_connection_is_reset),
+		CASE(test_time_wait_gives_way_to_a_new_connection),
+		CASE(test_connections_of_one_port_are_told_apart),
+		CASE(test_the_fifty_thousandth_flow_costs_what_the_first_does),
+		CASE(test_only_armed_flows_are_ticked),
+		CASE(test_an_acknowledged_probe_leaves_no_timer_behind),
+		CASE(test_bytes_beyond_the_window_are_cut_off),
+		CASE(test_an_mss_option_in_mid_flow_changes_nothing),
+		CASE(test_a_tiny_mss_and_window_do_not_multiply_segments),
+		CASE(test_tiny_segments_out_of_order_are_bounded),
+		CASE(test_random_segments_break_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
