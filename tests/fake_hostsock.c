@@ -420,7 +420,8 @@ static void record_sent(struct fake_sock *s, const struct endpoint *to,
 	sent = &s->sent[s->sent_count++];
 	*sent = (struct fake_sent){*to, *opts, malloc(len + 1), len};
 	assert_non_null(sent->buf);
-	memcpy(sent->buf, buf, len);
+	if (len > 0)
+		memcpy(sent->buf, buf, len);
 }
 
 ssize_t hostsock_sendto(int fd, const struct endpoint *to,
