@@ -1,5 +1,6 @@
 #include "tests/rig.h"
 
+#include "stack/container_of.h"
 #include "stack/packet.h"
 #include "stack/wire.h"
 
@@ -8,9 +9,6 @@
 
 static const uint8_t guest_mac[WIRE_MAC_LEN] = {2, 0, 0, 0, 0, 100};
 static const uint8_t our_mac[WIRE_MAC_LEN] = {0x52, 0x55, 0, 0, 0, 2};
-
-#define container_of(p, type, member)                                          \
-	((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 static uint16_t find_mss(const uint8_t *opt, size_t len)
 {
