@@ -219,20 +219,46 @@ static int apply(struct request *r, const struct netcfg *cfg, struct fail *why)
 	return means_no_ipv6(err) ? 0 : err;
 }
 
+static int open_request(struct request *r, const char *ifname, struct fail *why)
+{
+	*r = (struct request){.ifname = ifname,
+			      .index = if_nametoindex(ifname)};
+	if (r->index == 0)
+		return fail_errno(why, "interface %s", ifname);
+	r->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!r->nl)
+		return fail_errno(why, "netlink socket");
+	if (mnl_socket_bind(r->nl, 0, MNL_SOCKET_AUTOPID) == 0)
+		return 0;
+	fail_errno(why, "netlink socket");
+	mnl_socket_close(r->nl);
+	return -EIO;
+}
+
 int netcfg_apply(const char *ifname, const struct netcfg *cfg, struct fail *why)
 {
-	struct request r = {.ifname = ifname, .index = if_nametoindex(ifname)};
-	int err;
+	struct request r;
+	int err = open_request(&r, ifname, why);
 
-	if (r.index == 0)
-		return fail_errno(why, "interface %s", ifname);
-	r.nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!r.nl)
-		return fail_errno(why, "netlink socket");
-	if (mnl_socket_bind(r.nl, 0, MNL_SOCKET_AUTOPID) < 0)
-		err = fail_errno(why, "netlink socket");
-	else
-		err = apply(&r, cfg, why);
+	if (err < 0)
+		return err;
+	err = apply(&r, cfg, why);
+	mnl_socket_close(r.nl);
+	return err;
+}
+
+int netcfg_set_queue(const char *ifname, unsigned packets)
+{
+	struct nlmsghdr *h;
+	struct request r;
+	struct fail why;
+	int err = open_request(&r, ifname, &why);
+
+	if (err < 0)
+		return err;
+	h = begin_link(&r, r.index);
+	mnl_attr_put_u32(h, IFLA_TXQLEN, packets);
+	err = talk(&r, h);
 	mnl_socket_close(r.nl);
 	return err;
 }

@@ -27,5 +27,7 @@ struct netcfg {
  * is there already is fine. 0 or -errno. */
 int netcfg_apply(const char *ifname, const struct netcfg *cfg,
 		 struct fail *why);
+/* How many packets may wait in the tap before more are dropped. 0 or -errno. */
+int netcfg_set_queue(const char *ifname, unsigned packets);
 
 #endif

@@ -115,16 +115,6 @@ static int attach(int fd, const char *ifname, struct ifreq *ifr)
 	return -errno;
 }
 
-/* Best effort: without it more is dropped, and that is all. */
-static void raise_queue(struct ifreq *ifr)
-{
-	scoped_fd int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	ifr->ifr_qlen = TUN_QUEUE;
-	if (fd >= 0 && ioctl(fd, SIOCSIFTXQLEN, ifr) < 0)
-		return;
-}
-
 /* In the namespaces: the tap, or -errno. */
 static int open_tap(const char *ifname, const struct netcfg *cfg,
 		    struct fail *why)
@@ -147,7 +137,8 @@ static int open_tap(const char *ifname, const struct netcfg *cfg,
 	if (err < 0)
 		return fail_set(why, err, "cannot open tap %s: %s", ifname,
 				strerror(-err));
-	raise_queue(&ifr);
+	/* Without it more is dropped under load, and that is all. */
+	netcfg_set_queue(ifr.ifr_name, TUN_QUEUE);
 	err = cfg ? netcfg_apply(ifr.ifr_name, cfg, why) : 0;
 	return err < 0 ? err : steal_fd(&fd);
 }
