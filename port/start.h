@@ -1,0 +1,17 @@
+/* The one way from a configuration to a running program, whatever command line
+ * it came from (DESIGN D13). */
+#ifndef PORT_START_H
+#define PORT_START_H
+
+#include "port/config.h"
+#include "stack/plan.h"
+
+/* The addresses that @config asks for. */
+struct plan start_plan(const struct config *config);
+
+/* Opens the tap, starts stack and relays, says that it is ready, and runs until
+ * the exit descriptor hangs up or the command ends. The program's exit status;
+ * reasons go to stderr. */
+int start(const struct config *config);
+
+#endif

@@ -1,0 +1,153 @@
+#include "port/wire.h"
+
+#include "port/relay_icmp.h"
+#include "port/relay_tcp.h"
+#include "port/relay_udp.h"
+#include "port/resolver.h"
+#include "port/tapio.h"
+#include "stack/container_of.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define RESOLV_CONF "/etc/resolv.conf"
+
+/* A connection takes one descriptor: what the process may have open is the
+ * first limit that is met. */
+#define MAX_TCP  65536
+#define MAX_UDP  16384
+#define MAX_ECHO 1024
+#define MAX_DNS  4096
+
+/* The window that one connection can use is that of a 10 Gbit/s path of 3 ms;
+ * all together shall not take a small machine's memory. */
+#define FLOW_LIMIT   (4u << 20)
+#define MEMORY_LIMIT (256u << 20)
+
+struct wire {
+	struct stack_host host;
+	struct relay_host relays;
+	struct policy policy;
+	struct tapio tapio;
+	struct resolver *resolver;
+	struct relay_tcp *tcp;
+	struct relay_udp *udp;
+	struct relay_icmp *icmp;
+};
+
+static void on_tcp_open(struct stack_host *h, struct stream *s)
+{
+	relay_tcp_open(container_of(h, struct wire, host)->tcp, s);
+}
+
+static void on_udp(struct stack_host *h, const struct dgram *d)
+{
+	relay_udp_input(container_of(h, struct wire, host)->udp, d);
+}
+
+static void on_echo(struct stack_host *h, const struct icmpmsg_echo *e)
+{
+	relay_icmp_input(container_of(h, struct wire, host)->icmp, e);
+}
+
+static int make_stack(struct wire *w, const uint64_t seed[2], bool offload,
+		      struct frame_sink *sink)
+{
+	struct stack_config config = {
+		.plan = w->policy.plan,
+		.offload = offload,
+		.flow_limit = FLOW_LIMIT,
+		.memory_limit = MEMORY_LIMIT,
+		.max_streams = MAX_TCP,
+		.seed = {seed[0], seed[1]},
+	};
+
+	w->host.tcp_open = on_tcp_open;
+	w->host.udp_input = on_udp;
+	w->host.echo_input = on_echo;
+	w->relays.stack =
+		stack_new(&config, sink, &w->host, loop_now(w->relays.loop));
+	return w->relays.stack ? 0 : -ENOMEM;
+}
+
+static int make_relays(struct wire *w, const uint64_t seed[2])
+{
+	static const unsigned max[FLOW_PROTOS] = {
+		[FLOW_TCP] = MAX_TCP,
+		[FLOW_UDP] = MAX_UDP,
+		[FLOW_ECHO] = MAX_ECHO,
+		[FLOW_DNS] = MAX_DNS,
+	};
+
+	w->relays.flows = flow_table_new(w->relays.loop, seed, max);
+	if (!w->relays.flows)
+		return -ENOMEM;
+	w->resolver = resolver_new(&w->relays, RESOLV_CONF);
+	w->tcp = relay_tcp_new(&w->relays, w->resolver);
+	w->udp = relay_udp_new(&w->relays, w->resolver);
+	w->icmp = relay_icmp_new(&w->relays);
+	return w->resolver && w->tcp && w->udp && w->icmp ? 0 : -ENOMEM;
+}
+
+static int make(struct wire *w, struct tapdev *tap)
+{
+	uint64_t seed[4];
+	int err;
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -errno;
+	err = make_stack(w, seed, tap->offload, &tap->sink);
+	if (err == 0)
+		err = make_relays(w, seed + 2);
+	if (err == 0)
+		err = tapio_init(&w->tapio, w->relays.loop, w->relays.stack,
+				 tap);
+	return err;
+}
+
+struct wire *wire_new(const struct config *config, const struct plan *plan,
+		      struct loop *loop, struct tapdev *tap, struct fail *why)
+{
+	struct wire *w = calloc(1, sizeof(*w));
+	int err = -ENOMEM;
+
+	if (w) {
+		w->policy = (struct policy){*plan, config->host_loopback};
+		w->relays.loop = loop;
+		w->relays.policy = &w->policy;
+		w->relays.source.v4 = config->outbound4;
+		w->relays.source.v6 = config->outbound6;
+		err = make(w, tap);
+	}
+	if (err == 0)
+		return w;
+	fail_set(why, err, "cannot start the stack: %s", strerror(-err));
+	wire_free(w);
+	return NULL;
+}
+
+void wire_free(struct wire *w)
+{
+	if (!w)
+		return;
+	tapio_fini(&w->tapio);
+	relay_icmp_free(w->icmp);
+	relay_udp_free(w->udp);
+	relay_tcp_free(w->tcp);
+	resolver_free(w->resolver);
+	flow_table_free(w->relays.flows);
+	stack_free(w->relays.stack);
+	free(w);
+}
+
+bool wire_busy(const struct wire *w)
+{
+	return flow_count(w->relays.flows, FLOW_TCP) > 0;
+}
+
+uint64_t wire_frames(const struct wire *w)
+{
+	return stack_counters(w->relays.stack)->v[COUNT_FRAMES_IN];
+}

@@ -1,0 +1,25 @@
+/* Ties the parts together: tap, stack and relays on one loop. */
+#ifndef PORT_WIRE_H
+#define PORT_WIRE_H
+
+#include "port/config.h"
+#include "port/loop.h"
+#include "stack/plan.h"
+#include "tapdev/fail.h"
+#include "tapdev/tapdev.h"
+
+struct wire;
+
+/* From here on turns of @loop move packets. @loop and @tap are borrowed. NULL
+ * without memory or descriptors. */
+struct wire *wire_new(const struct config *config, const struct plan *plan,
+		      struct loop *loop, struct tapdev *tap, struct fail *why);
+/* Ends all flows; accepts NULL. No turn of the loop may follow. */
+void wire_free(struct wire *w);
+
+/* Are there TCP connections that have not ended on both sides? */
+bool wire_busy(const struct wire *w);
+/* Frames that came from the container so far. */
+uint64_t wire_frames(const struct wire *w);
+
+#endif
