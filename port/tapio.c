@@ -94,6 +94,8 @@ static void on_end(struct loop_hook *h)
 {
 	struct tapio *io = container_of(h, struct tapio, end);
 
+	/* Timers and host sockets may have ended or filled streams too. */
+	stack_flush(io->stack);
 	loop_timer_set(io->loop, &io->tick, stack_deadline(io->stack));
 }
 
