@@ -160,11 +160,8 @@ static void answer_error(struct relay_host *h, const struct icmpmsg_echo *e,
 			 int err, uint32_t mtu)
 {
 	struct hostsock_err he = {.err = -err, .mtu = mtu, .to.addr = e->dst};
-	struct icmpmsg_error error;
+	struct icmpmsg_error error = relay_dgram_error(&he);
 
-	if (err == -EAFNOSUPPORT) /* a host without IPv6 */
-		he.err = ENETUNREACH;
-	error = relay_dgram_error(&he);
 	relay_count(h, RELAY_COUNT_HOST_ERRORS);
 	stack_echo_error(h->stack, &error, e);
 }

@@ -248,8 +248,7 @@ static void dial_failed(struct conn *c, int err)
 	let_go(c, hostsock_close);
 	if (next_candidate(c, false))
 		return;
-	/* A host without IPv6 has no route for it. */
-	stream_refuse(c->stream, err == EAFNOSUPPORT ? ENETUNREACH : err);
+	stream_refuse(c->stream, err);
 	c->stream = NULL;
 	drop(c);
 }

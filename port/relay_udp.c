@@ -114,11 +114,8 @@ static void answer_error(struct relay_host *h, const struct dgram *d, int err,
 			 uint32_t mtu)
 {
 	struct hostsock_err e = {.err = -err, .mtu = mtu, .to = d->dst};
-	struct icmpmsg_error error;
+	struct icmpmsg_error error = relay_dgram_error(&e);
 
-	if (err == -EAFNOSUPPORT) /* a host without IPv6 */
-		e.err = ENETUNREACH;
-	error = relay_dgram_error(&e);
 	relay_count(h, RELAY_COUNT_HOST_ERRORS);
 	stack_udp_error(h->stack, &error, d);
 }

@@ -43,6 +43,8 @@ enum icmpmsg_why icmpmsg_why_from_errno(int err)
 {
 	switch (err) {
 	case ENETUNREACH:
+	case EAFNOSUPPORT:
+	case EADDRNOTAVAIL:
 		return ICMPMSG_NET_UNREACH;
 	case ECONNREFUSED:
 		return ICMPMSG_PORT_UNREACH;

@@ -16,9 +16,10 @@ enum icmpmsg_why {
 	ICMPMSG_TIME_EXCEEDED, /* v4 11/0, v6 3/0 */
 };
 
-/* How a host errno reaches the container: ENETUNREACH, EHOSTUNREACH,
- * ECONNREFUSED, EACCES and EPERM, EMSGSIZE; anything else ICMPMSG_HOST_UNREACH.
- * @err is positive. */
+/* How a host errno reaches the container: ENETUNREACH, and what a host without
+ * the family (EAFNOSUPPORT) or with the family switched off (EADDRNOTAVAIL) says
+ * instead; EHOSTUNREACH; ECONNREFUSED; EACCES and EPERM; EMSGSIZE. Anything else
+ * is ICMPMSG_HOST_UNREACH. @err is positive. */
 enum icmpmsg_why icmpmsg_why_from_errno(int err);
 
 struct icmpmsg_error {

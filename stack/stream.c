@@ -327,6 +327,8 @@ void stream_refuse(struct stream *s, int err)
 	case ETIMEDOUT:
 		break;
 	case ENETUNREACH:
+	case EAFNOSUPPORT:
+	case EADDRNOTAVAIL:
 	case EHOSTUNREACH:
 	case EACCES:
 	case EPERM:
