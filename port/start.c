@@ -268,6 +268,7 @@ int start(const struct config *config)
 		.ready_open = is_open(config->ready_fd),
 		.exit_open = is_open(config->exit_fd),
 	};
+	bool helped = config->talk && config->target != CONFIG_TARGET_TAPFD;
 	struct fail why;
 	int status = 1;
 
@@ -276,7 +277,7 @@ int start(const struct config *config)
 	else
 		fprintf(stderr, "%s%s\n%s",
 			config->talk ? "" : "tapir: ", why.text,
-			config->talk ? "child failed(1)\n" : "");
+			helped ? "child failed(1)\n" : "");
 	tear_down(&p);
 	return status;
 }

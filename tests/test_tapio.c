@@ -79,9 +79,9 @@ static void test_what_a_timer_ended_is_told_without_a_frame(void **state)
 	assert_int_equal(stack_streams(b->r->st), 0);
 }
 
-static void test_a_frame_on_the_tap_reaches_the_stack(void **state)
+/* An ARP request for the gateway. */
+static void send_arp(struct bench *b)
 {
-	struct bench *b = *state;
 	uint8_t arp[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0,
 			   1,    8,    6,    0,    1,    8,    0, 6, 4, 0, 1};
 
@@ -89,9 +89,65 @@ static void test_a_frame_on_the_tap_reaches_the_stack(void **state)
 	put32(arp + 28, 0x0a000264);
 	put32(arp + 38, 0x0a000202);
 	assert_int_equal(send(b->far, arp, sizeof(arp), 0), sizeof(arp));
+}
+
+static uint64_t frames_in(const struct bench *b)
+{
+	return stack_counters(b->r->st)->v[COUNT_FRAMES_IN];
+}
+
+static void turn(struct bench *b)
+{
+	assert_int_equal(loop_turn(b->loop, 0), 0);
+}
+
+static void test_a_frame_on_the_tap_reaches_the_stack(void **state)
+{
+	struct bench *b = *state;
+
+	send_arp(b);
 	pass(b, NSEC_PER_SEC / 10);
 	assert_non_null(b->r->other);
 	assert_int_equal(get16(b->r->other + 20), 2); /* an ARP reply */
+}
+
+static void test_a_burst_is_bounded_and_nothing_is_lost(void **state)
+{
+	struct bench *b = *state;
+
+	for (int i = 0; i < 100; i++)
+		send_arp(b);
+	turn(b);
+	assert_in_range(frames_in(b), 1, 64);
+	turn(b);
+	assert_int_equal(frames_in(b), 100);
+}
+
+/* Among them are the ACKs that give memory back. */
+static void test_frames_are_read_when_the_pool_is_at_its_limit(void **state)
+{
+	struct bench *b = *state;
+	struct chunk_pool *pool = stack_pool(b->r->st);
+
+	pool->limit = pool->in_use;
+	send_arp(b);
+	turn(b);
+	assert_int_equal(frames_in(b), 1);
+	assert_int_equal(pool->in_use, 0);
+}
+
+static void test_what_is_no_frame_is_counted(void **state)
+{
+	struct bench *b = *state;
+
+	b->tap.hdr_len = 10; /* as if the tap had a header */
+	assert_int_equal(send(b->far, "too short", 9, 0), 9);
+	turn(b);
+	assert_int_equal(b->io.bad, 1);
+	b->tap.hdr_len = 0;
+	send_arp(b);
+	turn(b);
+	assert_int_equal(frames_in(b), 1);
 }
 
 static void test_a_tap_that_is_gone_is_left_alone(void **state)
@@ -111,6 +167,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_what_a_timer_ended_is_told_without_a_frame),
 		CASE(test_a_frame_on_the_tap_reaches_the_stack),
+		CASE(test_a_burst_is_bounded_and_nothing_is_lost),
+		CASE(test_frames_are_read_when_the_pool_is_at_its_limit),
+		CASE(test_what_is_no_frame_is_counted),
 		CASE(test_a_tap_that_is_gone_is_left_alone),
 	};
 
