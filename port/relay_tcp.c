@@ -391,7 +391,7 @@ void relay_tcp_free(struct relay_tcp *r)
  * TCP flows never are. */
 static void never_idle(struct flow *f)
 {
-	assert(!"a TCP flow is ended by its ends");
+	assert(f->idle != FLOW_IDLE_NEVER);
 }
 
 static struct conn *new_conn(struct relay_tcp *r, struct stream *s)
