@@ -185,6 +185,7 @@ static bool can_be_network(uint32_t net)
 int cli_cidr(const char *text, struct in6_addr *ret_net, uint8_t *ret_bits,
 	     struct fail *why)
 {
+	size_t len = strcspn(text, "/");
 	char part[INET_ADDRSTRLEN];
 	struct in_addr addr;
 	uint32_t net, mask;
@@ -192,11 +193,12 @@ int cli_cidr(const char *text, struct in6_addr *ret_net, uint8_t *ret_bits,
 
 	if (!looks_like_cidr(text))
 		return fail_set(why, -EINVAL, "invalid CIDR: %s", text);
-	snprintf(part, sizeof(part), "%.*s", (int)strcspn(text, "/"), text);
+	memcpy(part, text, len); /* four times three digits at most */
+	part[len] = '\0';
 	if (inet_pton(AF_INET, part, &addr) != 1)
 		return fail_set(why, -EINVAL, "invalid network address: %s",
 				part);
-	bits = atoi(strchr(text, '/') + 1);
+	bits = atoi(text + len + 1);
 	if (bits < 1 || bits > 25)
 		return fail_set(why, -EINVAL, "prefix length needs to be 1-25");
 	net = ntohl(addr.s_addr);
