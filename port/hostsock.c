@@ -142,7 +142,7 @@ static int start_connect(int fd, const struct endpoint *to,
 	socklen_t len = to_sockaddr(&to->addr, to->port, &sa);
 
 	option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (!addr_is_unspecified(from) && !addr_is_loopback(&to->addr)) {
+	if (!addr_is_unspecified(from)) {
 		int err;
 
 		/* else 28,000 connections to different hosts use up the

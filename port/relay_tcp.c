@@ -258,7 +258,9 @@ static void dial(struct conn *c, const struct endpoint *to)
 	struct relay_host *h = c->relay->host;
 	int err;
 
-	c->fd = hostsock_connect(to, &h->source);
+	c->fd = hostsock_connect(
+		to, c->dns ? resolver_source(c->relay->resolver, &to->addr)
+			   : &h->source);
 	if (c->fd < 0) {
 		err = c->fd;
 		c->fd = -1;

@@ -73,6 +73,15 @@ size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 	return n;
 }
 
+const struct hostsock_source *resolver_source(const struct resolver *r,
+					      const struct in6_addr *a)
+{
+	static const struct hostsock_source anywhere = {
+		.v4.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+	return addr_is_loopback(a) ? &anywhere : &r->host->source;
+}
+
 void resolver_report(struct resolver *r, const struct endpoint *e, bool ok,
 		     nsec_t now)
 {
@@ -144,8 +153,6 @@ static const struct relay_dgram_events query_events = {
 
 static int open_for(struct query *q, const struct endpoint *server)
 {
-	static const struct hostsock_source anywhere = {
-		.v4.s6_addr = {[10] = 0xff, [11] = 0xff}};
 	struct relay_host *h = q->resolver->host;
 	bool v4 = addr_is_v4(&server->addr);
 	int fd;
@@ -155,10 +162,8 @@ static int open_for(struct query *q, const struct endpoint *server)
 	relay_dgram_close(&q->sock);
 	q->v4 = v4;
 	q->asked = 0;
-	/* nobody answers on loopback to an address that is not of this host */
 	fd = hostsock_udp(&server->addr, 0,
-			  addr_is_loopback(&server->addr) ? &anywhere
-							  : &h->source);
+			  resolver_source(q->resolver, &server->addr));
 	return relay_dgram_open(&q->sock, h->loop, fd, &query_events,
 				q->resolver->buf);
 }

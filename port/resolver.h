@@ -11,8 +11,6 @@
 
 /* At most as many are returned by resolver_list(). */
 #define RESOLVER_MAX RESOLVCONF_MAX
-/* Queries under way at once: for flow_table_new(), FLOW_DNS. */
-#define RESOLVER_QUERIES 512
 
 struct resolver;
 
@@ -29,6 +27,11 @@ void resolver_input(struct resolver *r, const struct dgram *d);
  * least one. */
 size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 		     nsec_t now);
+/* Where a socket to server @a starts from: as all others, but a resolver on
+ * loopback refuses what comes from an address of the outside (systemd-resolved's
+ * stub does). */
+const struct hostsock_source *resolver_source(const struct resolver *r,
+					      const struct in6_addr *a);
 /* What came of trying @e: connected, or not (in time). */
 void resolver_report(struct resolver *r, const struct endpoint *e, bool ok,
 		     nsec_t now);

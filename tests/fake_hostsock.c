@@ -231,6 +231,7 @@ int hostsock_connect(const struct endpoint *to,
 			 0);
 	s = add_sock(FAKE_TCP, pair[0]);
 	s->to = *to;
+	s->from = *source;
 	s->peer = pair[1];
 	if (script.how == FAKE_LATER) {
 		s->pending = true;
@@ -380,7 +381,7 @@ void fake_limit(struct fake_sock *s, size_t max)
 }
 
 static int datagram_socket(enum fake_kind kind, const struct in6_addr *of,
-			   uint16_t port)
+			   uint16_t port, const struct hostsock_source *source)
 {
 	int on = 1;
 	int fd;
@@ -393,19 +394,20 @@ static int datagram_socket(enum fake_kind kind, const struct in6_addr *of,
 		setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
 	s = add_sock(kind, fd);
 	s->to = (struct endpoint){*of, port};
+	s->from = *source;
 	return fd;
 }
 
 int hostsock_udp(const struct in6_addr *family_of, uint16_t port,
 		 const struct hostsock_source *source)
 {
-	return datagram_socket(FAKE_UDP, family_of, port);
+	return datagram_socket(FAKE_UDP, family_of, port, source);
 }
 
 int hostsock_ping(const struct in6_addr *family_of,
 		  const struct hostsock_source *source)
 {
-	return datagram_socket(FAKE_PING, family_of, 0);
+	return datagram_socket(FAKE_PING, family_of, 0, source);
 }
 
 static void record_sent(struct fake_sock *s, const struct endpoint *to,

@@ -35,6 +35,7 @@ struct fake_sock {
 	int fd;             /* -1 once it was closed */
 	struct endpoint to; /* FAKE_TCP: where to; else: family asked for, port
 			     * asked for */
+	struct hostsock_source from;
 	/* FAKE_TCP */
 	int peer;        /* the far end; -1 once that is closed */
 	bool pending;    /* FAKE_LATER, undecided */

@@ -42,6 +42,7 @@ static void open_hook(struct stack_host *h, struct stream *s)
 /* A resolver of two, in place of port/resolver.c. */
 static struct endpoint resolvers[2];
 static unsigned reports_bad, reports_ok;
+static struct hostsock_source source_for_resolvers;
 
 size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 		     nsec_t now)
@@ -49,6 +50,12 @@ size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 	ret[0] = resolvers[0];
 	ret[1] = resolvers[1];
 	return 2;
+}
+
+const struct hostsock_source *resolver_source(const struct resolver *r,
+					      const struct in6_addr *a)
+{
+	return &source_for_resolvers;
 }
 
 void resolver_report(struct resolver *r, const struct endpoint *e, bool ok,
@@ -375,6 +382,7 @@ static void test_the_alias_tries_the_next_resolver(void **state)
 	addr_parse("192.0.2.53", &resolvers[0].addr);
 	addr_parse("192.0.2.54", &resolvers[1].addr);
 	resolvers[0].port = resolvers[1].port = 53;
+	addr_parse("127.0.0.77", &source_for_resolvers.v4);
 	for (int refused = 0; refused < 2; refused++) {
 		b->p = rig_peer("10.0.2.3", 53, (uint16_t)(41000 + refused));
 		fake_script(&resolvers[0],
@@ -389,6 +397,8 @@ static void test_the_alias_tries_the_next_resolver(void **state)
 		}
 		turn(b);
 		assert_true(endpoint_equal(&fake_last()->to, &resolvers[1]));
+		assert_true(addr_equal(&fake_last()->from.v4,
+				       &source_for_resolvers.v4));
 		assert_int_equal(rig_take(b->r)->flags, SYN | ACK);
 		b->p.seq++;
 		rig_send(b->r, &b->p, RST, NULL, 0);

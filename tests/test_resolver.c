@@ -202,6 +202,19 @@ static void test_the_other_family_gets_another_socket(void **state)
 	assert_asked(fake_last(), 0, "192.0.2.22");
 }
 
+/* One on loopback refuses what comes from an address of the outside. */
+static void test_the_outgoing_address_is_not_for_loopback(void **state)
+{
+	put(conf, "nameserver 127.0.0.53\nnameserver 192.0.2.2\n");
+	assert_int_equal(addr_parse("192.0.2.77", &host->source.v4), 0);
+	ask(1);
+	assert_true(addr_is_unspecified(&fake_get(0)->from.v4));
+	put(conf, "nameserver 192.0.2.2\n");
+	ask(2);
+	assert_true(addr_equal(&fake_last()->from.v4, &host->source.v4));
+	host->source.v4 = addr_from_v4(0);
+}
+
 static void test_resolvers_that_all_refuse_are_not_hammered(void **state)
 {
 	struct endpoint a = at("192.0.2.1"), b = at("192.0.2.2");
@@ -333,6 +346,7 @@ int main(void)
 		T(test_a_refusal_moves_on_at_once),
 		T(test_an_unreachable_network_moves_on_at_once),
 		T(test_the_other_family_gets_another_socket),
+		T(test_the_outgoing_address_is_not_for_loopback),
 		T(test_resolvers_that_all_refuse_are_not_hammered),
 		T(test_after_ten_seconds_it_is_given_up),
 		T(test_a_repeated_query_joins_the_first),
