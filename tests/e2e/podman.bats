@@ -1,0 +1,117 @@
+#!/usr/bin/env bats
+# Rootless Podman runs a container whose network is the tool.
+
+load lib
+load engines
+
+A=$FAR4 AAAA=$FAR6
+SIZE=100000000
+
+setup_file()
+{
+	command -v podman >/dev/null || skip "no podman"
+	stage_up
+	engines_up
+	spawn dns at_remote /usr/bin/python3 "$HERE/dnsd.py" $REMOTE4 $A $AAAA
+	mkdir "$STAGE/www"
+	/usr/bin/python3 -c "
+import sys; sys.path.insert(0, '$HERE'); import pattern
+with open('$STAGE/www/file', 'wb') as f:
+    for at in range(0, $SIZE, 1000000):
+        f.write(pattern.piece(at, 1000000))"
+	SUM=$(sha256sum <"$STAGE/www/file" | cut -c -64)
+	ROOTFS=$(rootfs_up)
+	export SUM ROOTFS
+	spawn www at_remote /usr/bin/python3 -m http.server --bind :: \
+		-d "$STAGE/www" 80
+	wait_for 10 listening remote 80
+	mkdir -p "$USER_HOME/.config/containers"
+	cat >"$USER_HOME/.config/containers/containers.conf" <<-END
+		[engine]
+		network_cmd_path = "$(engine_tool)"
+	END
+	chown -R $USER_ID:$USER_ID "$USER_HOME/.config"
+}
+
+setup()
+{
+	SCOPE=test
+}
+
+teardown()
+{
+	kill_spawned test
+}
+
+teardown_file()
+{
+	# Ends Podman's pause process, which keeps its namespaces
+	podman system migrate || true
+	stage_down
+}
+
+podman()
+{
+	as_user podman --cgroup-manager cgroupfs --runtime crun "$@"
+}
+
+# in_container NETWORK_OPTIONS CMD...
+in_container()
+{
+	local options=$1
+
+	shift
+	podman run --rm --cap-add net_raw --cgroups=disabled --network "slirp4netns$options" \
+		--rootfs "$ROOTFS" "$@"
+}
+
+@test "a container resolves a name" {
+	run in_container "" nslookup www.test
+	echo "$output"
+	[[ $output == *$A* ]]
+}
+
+@test "a container downloads 100 MB over IPv4 with the right hash" {
+	run in_container "" sh -c \
+		"wget -q -O - http://www.test/file | sha256sum"
+	echo "$output"
+	[[ $output == *$SUM* ]]
+}
+
+@test "a container downloads 100 MB over IPv6 with the right hash" {
+	run in_container ":enable_ipv6=true" sh -c \
+		"wget -q -O - 'http://[$FAR6]/file' | sha256sum"
+	echo "$output"
+	[[ $output == *$SUM* ]]
+}
+
+@test "a container pings" {
+	run in_container "" ping -c 1 -W 2 $GATEWAY4
+	echo "$output"
+	[[ $output == *" 0% packet loss"* ]]
+	run in_container "" ping -c 1 -W 2 $FAR4
+	echo "$output"
+	[[ $output == *" 0% packet loss"* ]]
+}
+
+@test "a container has its IPv6 address at once" {
+	run in_container ":enable_ipv6=true" ip -6 address show dev tap0
+	echo "$output"
+	[[ $output == *"inet6 fd00::"* ]]
+}
+
+@test "mtu and cidr arrive" {
+	run in_container ":mtu=9000,cidr=192.168.0.0/24" ip address show dev tap0
+	echo "$output"
+	[[ $output == *"mtu 9000"* ]]
+	[[ $output == *"inet 192.168.0.100/24"* ]]
+}
+
+@test "nothing is left running when the container is gone" {
+	in_container "" cat /proc/uptime
+	gone()
+	{
+		! pgrep -U $USER_ID -f tap0
+	}
+	wait_for 10 gone
+}
