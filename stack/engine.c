@@ -486,6 +486,22 @@ void engine_tick_pcb(struct engine *e, struct tcp_pcb *pcb)
 	e->timer_count++;
 }
 
+/* tcp_shutdown() would put the FIN into the last segment that waits, and
+ * tcp_split_unsent_seg() leaves it in both halves when it cuts that in two: a
+ * segment of its own is never cut. */
+void engine_send_fin(struct tcp_pcb *pcb)
+{
+	if (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT)
+		return;
+	if (tcp_enqueue_flags(pcb, TCP_FIN) != ERR_OK) {
+		tcp_set_flags(pcb, TF_CLOSEPEND);
+		return;
+	}
+	tcp_clear_flags(pcb, TF_CLOSEPEND);
+	pcb->state = pcb->state == ESTABLISHED ? FIN_WAIT_1 : LAST_ACK;
+	tcp_output(pcb);
+}
+
 bool engine_pcb_armed(const struct tcp_pcb *pcb)
 {
 	if (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT &&

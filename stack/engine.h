@@ -86,6 +86,10 @@ int engine_replay_syn(struct engine *e, const struct in6_addr *src,
 		      const struct in6_addr *dst, const void *syn, size_t len,
 		      void *arg);
 
+/* Queues a FIN on the PCB that was entered and sends what may be sent; without
+ * memory TF_CLOSEPEND stays set, for another try. No more bytes may follow. */
+void engine_send_fin(struct tcp_pcb *pcb);
+
 /* One slow timer tick for the PCB that was entered. */
 void engine_tick_pcb(struct engine *e, struct tcp_pcb *pcb);
 /* Does the PCB need ticks: anything in flight, queued, or closing? */

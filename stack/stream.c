@@ -491,7 +491,7 @@ void stream_shutdown(struct stream *s)
 	if (!s->pcb)
 		return;
 	streams_enter(s);
-	tcp_shutdown(s->pcb, 0, 1);
+	engine_send_fin(s->pcb);
 	streams_leave(s);
 }
 

@@ -367,15 +367,10 @@ nsec_t streams_deadline(const struct streams *ss)
 
 static void tick(struct stream *s)
 {
-	bool close_pending = s->pcb->flags & TF_CLOSEPEND;
-
 	streams_enter(s);
 	engine_tick_pcb(s->streams->engine, s->pcb);
-	if (s->pcb && close_pending) {
-		/* The FIN found no memory. */
-		tcp_clear_flags(s->pcb, TF_CLOSEPEND);
-		tcp_shutdown(s->pcb, 0, 1);
-	}
+	if (s->pcb && (s->pcb->flags & TF_CLOSEPEND))
+		engine_send_fin(s->pcb);
 	streams_leave(s);
 }
 

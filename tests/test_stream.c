@@ -382,6 +382,36 @@ static void test_a_container_that_vanished_times_out(void **state)
 	assert_int_equal(o.err, -ETIMEDOUT);
 }
 
+/* lwIP puts the FIN into the last segment that waits, and leaves it in both
+ * halves if that is cut in two. */
+static void test_a_fin_behind_waiting_bytes_comes_after_them(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
+	struct rig_owner o = {0};
+	struct rig_segment *s;
+	uint32_t start;
+
+	rig_open(r, &p, &o);
+	rig_shut_window(r, &p);
+	start = p.ack;
+	rig_write(r, &o, 3000);
+	stream_shutdown(o.stream);
+	p.wnd = 1000 >> RIG_WSCALE;
+	for (int i = 0; i < 40; i++) {
+		while ((s = rig_take(r))) {
+			if (s->flags & FIN)
+				assert_int_equal(s->seq + s->len - start, 3000);
+			if (s->seq + s->len - start > p.ack - start)
+				p.ack = s->seq + (uint32_t)s->len;
+		}
+		rig_send(r, &p, ACK, NULL, 0);
+		rig_advance(r, NSEC_PER_SEC / 10);
+	}
+	assert_int_equal(p.ack - start, 3000);
+	stream_abort(o.stream);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -404,6 +434,7 @@ int main(void)
 		CASE(test_an_abort_resets_the_container),
 		CASE(test_a_segment_nobody_acknowledges_is_sent_again),
 		CASE(test_a_container_that_vanished_times_out),
+		CASE(test_a_fin_behind_waiting_bytes_comes_after_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
