@@ -150,8 +150,8 @@ static struct out_packet parse_out(const struct pbuf *p)
 	return o;
 }
 
-static int output_tcp(struct engine *e, const struct out_packet *o,
-		      const struct pbuf *p, struct iovec *iov, int n)
+static void output_tcp(struct engine *e, const struct out_packet *o,
+		       const struct pbuf *p, struct iovec *iov, int n)
 {
 	bool v4 = addr_is_v4(&o->src);
 	size_t l4 = p->tot_len - o->header;
@@ -167,8 +167,8 @@ static int output_tcp(struct engine *e, const struct out_packet *o,
 		off.gso_size = e->segment;
 		off.hdr_len = (uint16_t)(o->header + tcp_header);
 	}
-	return link_send(e->link, v4 ? WIRE_ETH_IPV4 : WIRE_ETH_IPV6, NULL, iov,
-			 n, &off);
+	link_send(e->link, v4 ? WIRE_ETH_IPV4 : WIRE_ETH_IPV6, NULL, iov, n,
+		  &off);
 }
 
 static int output_udp(struct engine *e, const struct out_packet *o,
@@ -204,8 +204,13 @@ static int output_iov(struct engine *e, struct pbuf *p, struct iovec *iov,
 
 	/* lwIP's headers lie in one pbuf; the L4 header follows IP's there. */
 	assert(n > 0 && iov[0].iov_len >= o.header + sizeof(struct wire_udp));
-	return o.proto == WIRE_PROTO_TCP ? output_tcp(e, &o, p, iov, n)
-					 : output_udp(e, &o, p, iov, n);
+	if (o.proto != WIRE_PROTO_TCP)
+		return output_udp(e, &o, p, iov, n);
+	/* What the tap does not take is lost, as on any wire; link_send() has
+	 * counted it. Told of it, lwIP would leave a retransmission among what
+	 * was never sent, and append new bytes or the FIN to it. */
+	output_tcp(e, &o, p, iov, n);
+	return 0;
 }
 
 /* A segment put together from a great many small writes. */
@@ -216,7 +221,7 @@ static int output_copy(struct engine *e, struct pbuf *p)
 	int err;
 
 	if (!c)
-		return -ENOMEM;
+		return 0; /* lost, see output_iov() */
 	pbuf_copy_partial(p, c->data, p->tot_len, 0);
 	iov[0] = (struct iovec){c->data, p->tot_len};
 	err = output_iov(e, p, iov, 1);

@@ -412,6 +412,45 @@ static void test_a_fin_behind_waiting_bytes_comes_after_them(void **state)
 	stream_abort(o.stream);
 }
 
+/* A fast retransmission that the tap did not take must not become the place
+ * where new bytes are appended. */
+static void test_a_tap_that_fails_mixes_no_bytes(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
+	struct rig_owner o = {0};
+	struct rig_segment *s;
+	uint8_t got[6] = {0};
+	uint32_t start;
+
+	rig_open(r, &p, &o);
+	start = p.ack;
+	for (int i = 0; i < 6; i++) {
+		struct chunk *c = chunk_new_beyond(stack_pool(r->st), 1);
+
+		if (i == 5) {
+			for (int k = 0; k < 2; k++)
+				rig_send(r, &p, ACK, NULL, 0);
+			r->put_result = -ENOBUFS;
+			rig_send(r, &p, ACK, NULL, 0);
+		}
+		c->data[0] = (uint8_t)('a' + i);
+		assert_int_equal(stream_write(o.stream, c, 0, 1), 0);
+		stream_flush(o.stream);
+	}
+	r->put_result = 0;
+	rig_drain(r);
+	rig_advance(r, 3 * NSEC_PER_SEC);
+	while ((s = rig_take(r))) {
+		for (size_t i = 0; i < s->len; i++) {
+			assert_true(s->seq + i - start < sizeof(got));
+			got[s->seq + i - start] = s->payload[i];
+		}
+	}
+	assert_memory_equal(got, "abcdef", 6);
+	stream_abort(o.stream);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -435,6 +474,7 @@ int main(void)
 		CASE(test_a_segment_nobody_acknowledges_is_sent_again),
 		CASE(test_a_container_that_vanished_times_out),
 		CASE(test_a_fin_behind_waiting_bytes_comes_after_them),
+		CASE(test_a_tap_that_fails_mixes_no_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

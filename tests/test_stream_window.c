@@ -128,7 +128,7 @@ static void test_many_small_writes_make_few_large_segments(void **state)
 
 	rig_open(r, &p, &o);
 	before = stack_pool(r->st)->in_use;
-	r->put_result = -EAGAIN; /* nothing leaves: all is queued */
+	rig_shut_window(r, &p); /* nothing leaves: all is queued */
 	for (int i = 0; i < 3000; i++) {
 		struct chunk *c = chunk_new_beyond(stack_pool(r->st), 1);
 
@@ -137,8 +137,8 @@ static void test_many_small_writes_make_few_large_segments(void **state)
 		stream_flush(o.stream);
 	}
 	assert_true(stack_pool(r->st)->in_use - before < 4 * CHUNK_ROOM_SMALL);
-	r->put_result = 0;
-	rig_advance(r, NSEC_PER_SEC / 5);
+	p.wnd = 0xffff;
+	rig_send(r, &p, ACK, NULL, 0);
 	assert_int_equal(rig_ack_all(r, &p), 3000);
 	assert_true(r->sent_count < 10);
 	rig_close(r, &p, &o);
