@@ -294,6 +294,21 @@ static struct pbuf *segment_pbuf(struct stream *s, const struct packet *p,
 	return pb;
 }
 
+/* How much of the window [rcv_nxt, rcv_nxt + rcv_wnd) a segment may use. In the
+ * handshake no more than the SYN-ACK could say: stream_on_accept() makes the
+ * window smaller than lwIP's. One byte less while a FIN waits out of order,
+ * since lwIP moves it behind any bytes that cover it. */
+static uint32_t usable_window(const struct tcp_pcb *pcb)
+{
+	if (pcb->state == SYN_RCVD)
+		return TCPWND_MIN16(pcb->rcv_wnd);
+	for (struct tcp_seg *seg = pcb->ooseq; seg; seg = seg->next) {
+		if (TCPH_FLAGS(seg->tcphdr) & TCP_FIN)
+			return pcb->rcv_wnd - 1;
+	}
+	return pcb->rcv_wnd;
+}
+
 static void pcb_input(struct stream *s, const struct packet *p,
 		      struct guard_segment *g)
 {
@@ -301,7 +316,8 @@ static void pcb_input(struct stream *s, const struct packet *p,
 	struct pbuf *pb;
 
 	if (s->pcb->state != TIME_WAIT)
-		guard_trim(g, s->pcb->rcv_nxt, s->pcb->rcv_wnd, ss->count);
+		guard_trim(g, s->pcb->rcv_nxt, usable_window(s->pcb),
+			   ss->count);
 	if (g->flags & WIRE_TCP_SYN) /* a copy of the one that was replayed */
 		memset(g->header + sizeof(struct wire_tcp), 1,
 		       g->header_len - sizeof(struct wire_tcp));

@@ -303,6 +303,62 @@ static void test_random_segments_break_nothing(void **state)
 	}
 }
 
+/* The window is full-size before the handshake ends and smaller after it: what
+ * comes with the last ACK must not lie beyond what the SYN-ACK said. */
+static void test_the_handshake_offers_no_more_than_it_said(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {.keep_bytes = true};
+	const size_t gap = (256u << 10) - 10;
+	size_t sent = 0;
+
+	r->next_owner = &o;
+	rig_send(r, &p, SYN, NULL, 0);
+	stream_accept(o.stream);
+	p.seq++;
+	p.ack = rig_take(r)->seq + 1;
+	rig_send_raw(r, &p, ACK, (int32_t)gap, NULL, 0, pattern, 1000);
+	stack_flush(r->st);
+	while (sent < gap) {
+		size_t n = gap - sent < 60000 ? gap - sent : 60000;
+
+		rig_send(r, &p, ACK, pattern, n);
+		p.seq += (uint32_t)n;
+		sent += n;
+	}
+	assert_int_equal(o.closed, 0);
+	stream_abort(o.stream);
+	stack_flush(r->st);
+}
+
+/* lwIP moves the FIN of a segment out of order to the end of a later one that
+ * covers it, and asserts that the sum still fits into the window. */
+static void test_a_fin_that_is_overtaken_stays_in_the_window(void **state)
+{
+	struct rig *r = *state;
+
+	for (int gap = 0; gap < 2; gap++) {
+		struct rig_peer p =
+			rig_peer("192.0.2.1", 80, (uint16_t)(40000 + gap));
+		struct rig_owner o = {.keep_bytes = true};
+		const size_t left = (256u << 10) - 4 * 60000;
+
+		rig_open(r, &p, &o);
+		for (int i = 0; i < 4; i++) {
+			rig_send(r, &p, ACK, pattern, 60000);
+			p.seq += 60000;
+		}
+		rig_send_raw(r, &p, FIN | ACK, 10, NULL, 0, NULL, 0);
+		rig_send_raw(r, &p, ACK, gap, NULL, 0, pattern,
+			     left - (size_t)gap);
+		rig_send(r, &p, ACK, pattern, 5);
+		assert_int_equal(o.closed, 0);
+		stream_abort(o.stream);
+		stack_flush(r->st);
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -319,6 +375,8 @@ int main(void)
 		CASE(test_a_tiny_mss_and_window_do_not_multiply_segments),
 		CASE(test_tiny_segments_out_of_order_are_bounded),
 		CASE(test_random_segments_break_nothing),
+		CASE(test_the_handshake_offers_no_more_than_it_said),
+		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
