@@ -127,6 +127,10 @@ void streams_leave(struct stream *s)
 void streams_abort_pcb(struct stream *s)
 {
 	streams_enter(s);
+	/* The byte of a zero window probe is not in the container's window, and
+	 * a RST behind it would not be either (RFC 5961 3.2). */
+	if (s->pcb->persist_backoff && s->pcb->snd_nxt == s->pcb->lastack + 1)
+		s->pcb->snd_nxt = s->pcb->lastack;
 	tcp_err(s->pcb, NULL);
 	tcp_abort(s->pcb);
 	streams_leave(s);

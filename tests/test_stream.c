@@ -412,6 +412,25 @@ static void test_a_fin_behind_waiting_bytes_comes_after_them(void **state)
 	stream_abort(o.stream);
 }
 
+/* A kernel takes a reset only inside its window (RFC 5961), and the byte of a
+ * zero window probe lies outside. */
+static void test_a_reset_passes_a_shut_window(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
+	struct rig_owner o = {0};
+
+	rig_open(r, &p, &o);
+	rig_shut_window(r, &p);
+	rig_write(r, &o, 3000);
+	rig_advance(r, NSEC_PER_SEC);
+	assert_true(r->sent_count > 0); /* probes */
+	stream_abort(o.stream);
+	stack_flush(r->st);
+	assert_true(r->sent[r->sent_count - 1].flags & RST);
+	assert_int_equal(r->sent[r->sent_count - 1].seq, p.ack);
+}
+
 /* A fast retransmission that the tap did not take must not become the place
  * where new bytes are appended. */
 static void test_a_tap_that_fails_mixes_no_bytes(void **state)
@@ -474,6 +493,7 @@ int main(void)
 		CASE(test_a_segment_nobody_acknowledges_is_sent_again),
 		CASE(test_a_container_that_vanished_times_out),
 		CASE(test_a_fin_behind_waiting_bytes_comes_after_them),
+		CASE(test_a_reset_passes_a_shut_window),
 		CASE(test_a_tap_that_fails_mixes_no_bytes),
 	};
 
