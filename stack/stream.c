@@ -231,6 +231,10 @@ err_t stream_on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		return ERR_OK; /* stream_accept() sees that nothing was born */
 	s->segment = pcb->mss;
 	pcb->mss = unit_for(s);
+	/* lwIP cuts segments to half the largest window it has seen. That must
+	 * neither be bytes nor shrink, as it does after a window of zero. */
+	if (pcb->snd_wnd_max < 2u * s->segment)
+		pcb->snd_wnd_max = 2u * s->segment;
 	s->credit = limit < CREDIT_START ? limit : CREDIT_START;
 	if (pcb->rcv_wnd > s->credit) {
 		/* The SYN-ACK could not say more than 65535. */

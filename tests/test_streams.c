@@ -359,6 +359,29 @@ static void test_a_fin_that_is_overtaken_stays_in_the_window(void **state)
 	}
 }
 
+/* lwIP cuts segments to half the largest window that it has seen. */
+static void test_a_first_window_of_two_bytes_cuts_no_bytes(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint16_t wnd = 0; wnd < 4; wnd++) {
+		struct rig_peer p =
+			rig_peer("192.0.2.1", 80, (uint16_t)(40000 + wnd));
+		struct rig_owner o = {0};
+
+		p.wnd = wnd;
+		p.scale = false;
+		rig_open(r, &p, &o);
+		rig_write(r, &o, stream_room(o.stream));
+		rig_drain(r);
+		p.wnd = 0xffff;
+		rig_send(r, &p, ACK, NULL, 0);
+		assert_in_range(r->sent_count, 1, 20);
+		stream_abort(o.stream);
+		stack_flush(r->st);
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -377,6 +400,7 @@ int main(void)
 		CASE(test_random_segments_break_nothing),
 		CASE(test_the_handshake_offers_no_more_than_it_said),
 		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
+		CASE(test_a_first_window_of_two_bytes_cuts_no_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
