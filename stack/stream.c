@@ -380,7 +380,11 @@ static void open_window(struct stream *s)
 	if (allowed < s->in_len + pcb->rcv_wnd)
 		return;
 	pcb->rcv_wnd = (tcpwnd_size_t)(allowed - s->in_len);
-	if (tcp_update_rcv_ann_wnd(pcb) >= TCP_WND_UPDATE_THRESHOLD) {
+	/* tcp_update_rcv_ann_wnd() would wait for a whole unit, which may be all
+	 * of a small window. */
+	if (pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge >=
+	    TCP_WND_UPDATE_THRESHOLD) {
+		pcb->rcv_ann_wnd = pcb->rcv_wnd;
 		tcp_ack_now(pcb);
 		streams_mark(s);
 	}

@@ -217,6 +217,30 @@ static void test_bytes_leave_in_super_frames_of_the_peers_mss(void **state)
 	rig_close(r, &p, &o);
 }
 
+/* With memory short the whole window is hardly more than a unit: it must open
+ * in smaller steps, or the container waits for a probe with nothing to wait
+ * for. */
+static void test_a_small_window_opens_in_small_steps(void **state)
+{
+	struct rig *r = rig_new_with(
+		&(struct rig_options){true, 65520, 64u << 10, 64u << 20});
+	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
+	struct rig_owner o = {0};
+	uint32_t window = 0xffff;
+
+	p.mss = 65480;
+	rig_open(r, &p, &o);
+	for (int i = 0; i < 20; i++) {
+		assert_true(window >= 32768);
+		rig_send(r, &p, ACK, pattern, 20000 + 500 * (size_t)i);
+		p.seq += 20000 + 500 * (uint32_t)i;
+		window = r->sent[r->sent_count - 1].wnd << RIG_WSCALE;
+	}
+	rig_close(r, &p, &o);
+	*state = r;
+	rig_teardown(state);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -229,6 +253,7 @@ int main(void)
 		CASE(test_many_small_writes_make_few_large_segments),
 		cmocka_unit_test(test_memory_that_is_short_tightens_windows),
 		cmocka_unit_test(test_without_offload_segments_fit_the_mtu),
+		cmocka_unit_test(test_a_small_window_opens_in_small_steps),
 		CASE(test_bytes_leave_in_super_frames_of_the_peers_mss),
 	};
 
