@@ -387,10 +387,32 @@ static void fit_to_window(struct tcp_pcb *pcb)
 		tcp_output(pcb);
 }
 
+/* The persist timer cuts the first segment to the window without regard to
+ * how much of it was acknowledged before. A piece that lies wholly behind fits
+ * into no window and would wait for ever. */
+static void drop_acknowledged(struct tcp_pcb *pcb)
+{
+	struct tcp_seg *seg = pcb->unsent;
+	u16_t len;
+
+	if (!seg ||
+	    !TCP_SEQ_LEQ(lwip_ntohl(seg->tcphdr->seqno) + TCP_TCPLEN(seg),
+			 pcb->lastack))
+		return;
+	pcb->unsent = seg->next;
+	pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(seg->p));
+	len = seg->len;
+	tcp_seg_free(seg);
+	pcb->snd_buf += len;
+	pcb->sent(pcb->callback_arg, pcb, len);
+	tcp_output(pcb);
+}
+
 static void mend(struct tcp_pcb *pcb)
 {
 	if (pcb->state == TIME_WAIT || pcb->state == SYN_RCVD)
 		return;
+	drop_acknowledged(pcb);
 	fit_to_window(pcb);
 	/* lwIP stops the persist timer only when it sends, and asserts that it
 	 * never ticks without unsent data. */

@@ -359,6 +359,33 @@ static void test_a_fin_that_is_overtaken_stays_in_the_window(void **state)
 	}
 }
 
+/* Half of a segment was acknowledged when the window shut; then the persist
+ * timer cuts it to a window that is smaller than that half. */
+static void test_a_piece_that_was_acknowledged_does_not_block(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+	uint32_t start;
+
+	p.scale = false;
+	rig_open(r, &p, &o);
+	start = p.ack;
+	rig_write(r, &o, 3000);
+	p.ack += 1500;
+	rig_shut_window(r, &p);
+	rig_advance(r, 2 * NSEC_PER_SEC);
+	p.wnd = 100;
+	rig_send(r, &p, ACK, NULL, 0);
+	rig_advance(r, 5 * NSEC_PER_SEC);
+	p.wnd = 0xffff;
+	rig_send(r, &p, ACK, NULL, 0);
+	rig_advance(r, NSEC_PER_SEC);
+	rig_ack_all(r, &p);
+	assert_int_equal(p.ack - start, 3000);
+	rig_close(r, &p, &o);
+}
+
 /* lwIP cuts segments to half the largest window that it has seen. */
 static void test_a_first_window_of_two_bytes_cuts_no_bytes(void **state)
 {
@@ -400,6 +427,7 @@ int main(void)
 		CASE(test_random_segments_break_nothing),
 		CASE(test_the_handshake_offers_no_more_than_it_said),
 		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
+		CASE(test_a_piece_that_was_acknowledged_does_not_block),
 		CASE(test_a_first_window_of_two_bytes_cuts_no_bytes),
 	};
 
