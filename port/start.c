@@ -213,6 +213,17 @@ static void tear_down(struct program *p)
 	tapdev_close(&p->tap);
 }
 
+void start_hold_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static bool is_open(int fd)
 {
 	return fd >= 0 && fcntl(fd, F_GETFD) >= 0;
@@ -272,6 +283,7 @@ int start(const struct config *config)
 	struct fail why;
 	int status = 1;
 
+	start_hold_stdio();
 	if (begin(&p, &why) == 0)
 		status = go_on(&p);
 	else

@@ -9,6 +9,10 @@
 /* The addresses that @config asks for. */
 struct plan start_plan(const struct config *config);
 
+/* Opens /dev/null where stdin, stdout or stderr are closed: a socket or the tap
+ * would get that number, and then what we print. */
+void start_hold_stdio(void);
+
 /* Opens the tap, starts stack and relays, says that it is ready, and runs until
  * the exit descriptor hangs up or the command ends. The program's exit status;
  * reasons go to stderr. */
