@@ -54,11 +54,14 @@ static void keep_alive(struct mapping *m)
 }
 
 /* Who could not have been asked cannot answer: the container has no way to
- * name a link of the host's, nor loopback if that is barred. */
+ * name a link of the host's, nor loopback if that is barred, nor a stranger
+ * that has an address of ours (the resolver alias would be a rewarding one). */
 static bool may_send(const struct relay_host *h, const struct in6_addr *from)
 {
 	if (addr_is_loopback(from))
 		return h->policy->host_loopback;
+	if (plan_is_ours(&h->policy->plan, from))
+		return false;
 	return addr_is_v4(from) || !addr_is_linklocal(from);
 }
 

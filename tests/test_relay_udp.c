@@ -143,6 +143,19 @@ static void test_who_cannot_be_asked_is_not_heard(void **state)
 	assert_int_equal(host->count[RELAY_COUNT_DROP_FOREIGN], 2);
 }
 
+/* A stranger with our alias for a source would answer as the resolver. */
+static void test_our_own_addresses_are_nobody_elses(void **state)
+{
+	struct endpoint dns = at("10.0.2.3", 53), gateway = at("10.0.2.2", 7);
+
+	send_to("192.0.2.1", 7, "x");
+	fake_deliver(fake_last(), &dns, "y", 1);
+	fake_deliver(fake_last(), &gateway, "y", 1);
+	relay_rig_settle();
+	assert_int_equal(fake_stack_count(), 0);
+	assert_int_equal(host->count[RELAY_COUNT_DROP_FOREIGN], 2);
+}
+
 static void test_refused_targets_are_answered_and_dropped_ones_not(void **state)
 {
 	relay_rig_policy()->host_loopback = false;
@@ -411,6 +424,7 @@ int main(void)
 		T(test_one_socket_serves_all_targets_of_a_port),
 		T(test_whoever_answers_is_heard),
 		T(test_the_gateway_is_the_hosts_loopback_both_ways),
+		T(test_our_own_addresses_are_nobody_elses),
 		T(test_who_cannot_be_asked_is_not_heard),
 		T(test_refused_targets_are_answered_and_dropped_ones_not),
 		T(test_the_alias_goes_to_the_resolver),
