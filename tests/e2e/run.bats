@@ -23,6 +23,8 @@ teardown()
 # JOB. bats waits for whoever holds its descriptor 3.
 start()
 {
+	# Or what the last job said would be taken for this one's
+	rm -f "$DIR/out"
 	"$TAPIR" run "$@" >"$DIR/out" 2>&1 </dev/null 3>&- 4>&- &
 	JOB=$!
 }
