@@ -132,11 +132,19 @@ void stack_set_time(struct stack *st, nsec_t now)
 	engine_set_time(&st->engine, now);
 }
 
-static void udp(struct stack *st, const struct packet *p)
+/* A DHCP server elsewhere is asked like anybody else. */
+static bool is_for_our_dhcp(const struct stack *st, const struct packet *p)
 {
 	const struct wire_udp *h = (const void *)p->l4;
 
-	if (addr_is_v4(&p->dst) && get16(h->dport) == DHCP4_SERVER_PORT)
+	return get16(h->dport) == DHCP4_SERVER_PORT &&
+	       (addr_equal(&p->dst, &st->plan.gateway4) ||
+		plan_is_broadcast(&st->plan, &p->dst));
+}
+
+static void udp(struct stack *st, const struct packet *p)
+{
+	if (is_for_our_dhcp(st, p))
 		dhcp4_input(&st->packets, p);
 	else
 		dgram_input(&st->engine, p, on_dgram, st);

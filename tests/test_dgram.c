@@ -22,7 +22,7 @@ static void fill(void)
 }
 
 /* One frame of @len payload bytes from the container, v4 or v6. */
-static void inject(struct rig *r, bool v4, size_t len)
+static void inject_to(struct rig *r, bool v4, size_t len, uint16_t port)
 {
 	static uint8_t frame[14 + 40 + 65535];
 	size_t ip = v4 ? 20 : 40;
@@ -54,10 +54,24 @@ static void inject(struct rig *r, bool v4, size_t len)
 		memcpy(h + 24, &dst.addr, 16);
 	}
 	put16(h + ip, 5000);
-	put16(h + ip + 2, 7);
+	put16(h + ip + 2, port);
 	put16(h + ip + 4, (uint16_t)(8 + len));
 	memcpy(h + ip + 8, bytes, len);
 	rig_inject(r, frame, 14 + ip + 8 + len, &off);
+}
+
+static void inject(struct rig *r, bool v4, size_t len)
+{
+	inject_to(r, v4, len, 7);
+}
+
+static void test_a_dhcp_server_elsewhere_is_the_hosts_affair(void **state)
+{
+	struct rig *r = *state;
+
+	inject_to(r, true, 300, 67);
+	assert_int_equal(r->dgrams, 1);
+	assert_int_equal(r->last_dgram.dst.port, 67);
 }
 
 static void test_a_datagram_reaches_the_host_as_it_was_sent(void **state)
@@ -171,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_datagram_reaches_the_host_as_it_was_sent),
+		CASE(test_a_dhcp_server_elsewhere_is_the_hosts_affair),
 		CASE(test_a_datagram_reaches_the_container),
 		cmocka_unit_test(test_without_offload_checksums_are_complete),
 		CASE(test_the_largest_datagrams_pass_in_fragments),
