@@ -55,12 +55,14 @@ static int read_burst(struct tapio *io)
 		len = tapdev_read(io->tap, io->spare, &start, &off);
 		if (len == -EAGAIN)
 			return 0;
-		if (len < 0)
-			return (int)len;
-		if (len == 0) {
+		/* EINVAL: the kernel could not describe that frame, and has
+		 * dropped it. */
+		if (len == 0 || len == -EINVAL) {
 			io->bad++;
 			continue;
 		}
+		if (len < 0)
+			return (int)len;
 		bytes += (size_t)len;
 		stack_input(io->stack, io->spare, start, (size_t)len, &off);
 	}
