@@ -36,8 +36,8 @@
 #define LWIP_ND6_TCP_REACHABILITY_HINTS 0
 #define LWIP_ND6_QUEUEING   0
 
-/* Fragments are stack/ip.c's; without these lwIP has no MTU check in the way
- * of super-frames. */
+/* Fragments are for stack/reass.c and stack/packet_out.c; without these lwIP
+ * has no MTU check in the way of super-frames. */
 #define IP_FRAG             0
 #define IP_REASSEMBLY       0
 #define IP_FORWARD          0
@@ -85,8 +85,8 @@
 #define TCP_SLOW_INTERVAL   100
 #define LWIP_TCP_RTO_TIME   1000
 
-/* Inbound checksums are verified in stack/ip.c where the kernel does not vouch
- * for them; outbound ones are left to the tap (stack/link.c completes them
+/* Inbound checksums are verified in stack/packet.c where the kernel does not
+ * vouch for them; outbound ones are left to the tap (stack/link.c completes them
  * where it cannot). */
 #define CHECKSUM_CHECK_IP   0
 #define CHECKSUM_CHECK_TCP  0
