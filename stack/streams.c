@@ -268,7 +268,7 @@ static void connecting_input(struct stream *s, const struct guard_segment *g)
 	if (g->flags & WIRE_TCP_RST) {
 		s->err = -ECONNRESET;
 		stream_set_state(s, STREAM_FAILED);
-	} else if (g->flags == WIRE_TCP_SYN &&
+	} else if ((g->flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN &&
 		   g->seq != get32(((struct wire_tcp *)s->syn)->seq)) {
 		/* The container gave up and tries anew. */
 		keep_syn(s, g);

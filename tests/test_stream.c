@@ -10,6 +10,8 @@
 #define FIN WIRE_TCP_FIN
 #define RST WIRE_TCP_RST
 
+#define ECN_SETUP 0xc0 /* ECE and CWR, RFC 3168 6.1.1 */
+
 static uint8_t pattern[65536];
 
 static void fill_pattern(void)
@@ -60,7 +62,7 @@ static void test_a_syn_that_comes_again_opens_nothing_new(void **state)
 	assert_int_equal(stack_streams(r->st), 1);
 	/* The container started over: the answer is for the new SYN. */
 	p.seq = 5000;
-	rig_send(r, &p, SYN, NULL, 0);
+	rig_send(r, &p, SYN | ECN_SETUP, NULL, 0);
 	assert_int_equal(r->opens, 1);
 	stream_accept(o.stream);
 	assert_int_equal(rig_take(r)->ack, 5001);
