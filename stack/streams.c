@@ -20,10 +20,6 @@
  * for long; a new SYN ends it at once. */
 #define TIME_WAIT_SPAN NSEC_PER_SEC
 
-/* Segments out of order are kept by lwIP; below this they are copied, so that
- * few bytes do not hold a large buffer. */
-#define COPY_BELOW 32768
-
 static uint32_t bucket_of(const struct streams *ss,
 			  const struct endpoint *container,
 			  const struct endpoint *remote)
@@ -284,17 +280,36 @@ static bool reopens(const struct stream *s, const struct guard_segment *g)
 	       TCP_SEQ_GT(g->seq, s->pcb->rcv_nxt);
 }
 
+/* Windows that were announced add up to more than there is memory. What is out
+ * of order is kept while there is plenty; beyond the limit each stream may have
+ * one segment waiting, and then none. */
+static bool has_memory(const struct stream *s, const struct guard_segment *g)
+{
+	const struct chunk_pool *pool = s->streams->pool;
+
+	if (TCP_SEQ_GT(g->seq, s->pcb->rcv_nxt))
+		return !chunk_pool_pressed(pool);
+	return pool->in_use <= pool->limit ||
+	       (s->in_len == 0 && pool->in_use <= pool->limit / 4 * 5);
+}
+
+/* Segments out of order stay with lwIP for a while: a short one is copied, so
+ * that few bytes do not hold a large buffer. */
 static struct pbuf *segment_pbuf(struct stream *s, const struct packet *p,
 				 const struct guard_segment *g)
 {
+	struct chunk *copy;
 	struct pbuf *pb;
 
 	if (g->seq == s->pcb->rcv_nxt || g->len == g->header_len ||
-	    g->len >= COPY_BELOW)
+	    g->len > CHUNK_ROOM_SMALL)
 		return engine_pbuf(p->chunk, g->header, g->len);
-	pb = pbuf_alloc(PBUF_RAW, (u16_t)g->len, PBUF_RAM);
-	if (pb)
-		memcpy(pb->payload, g->header, g->len);
+	copy = chunk_new_beyond(s->streams->pool, g->len);
+	if (!copy)
+		return NULL;
+	memcpy(copy->data, g->header, g->len);
+	pb = engine_pbuf(copy, copy->data, g->len);
+	chunk_put(copy);
 	return pb;
 }
 
@@ -313,12 +328,24 @@ static uint32_t usable_window(const struct tcp_pcb *pcb)
 	return pcb->rcv_wnd;
 }
 
+static void drop_payload(struct guard_segment *g)
+{
+	g->len = g->header_len;
+	g->flags &= (uint8_t)~WIRE_TCP_FIN;
+	((struct wire_tcp *)g->header)->flags = g->flags;
+}
+
 static void pcb_input(struct stream *s, const struct packet *p,
 		      struct guard_segment *g)
 {
 	struct streams *ss = s->streams;
+	bool fits = g->len == g->header_len || has_memory(s, g);
 	struct pbuf *pb;
 
+	if (!fits) {
+		count(ss->count, COUNT_DROP_MEMORY);
+		drop_payload(g);
+	}
 	if (s->pcb->state != TIME_WAIT)
 		guard_trim(g, s->pcb->rcv_nxt, usable_window(s->pcb),
 			   ss->count);
@@ -333,6 +360,8 @@ static void pcb_input(struct stream *s, const struct packet *p,
 	streams_enter(s);
 	engine_set_packet(ss->engine, &p->src, &p->dst);
 	tcp_input(pb, &ss->engine->nif);
+	if (s->pcb && !fits)
+		tcp_ack_now(s->pcb);
 	streams_leave(s);
 	if (s->pcb && (s->pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW)))
 		streams_mark(s);

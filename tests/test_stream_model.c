@@ -463,7 +463,7 @@ static struct model *start(uint32_t seed)
 	o.offload = chance(m, 70);
 	o.mtu = chance(m, 50) ? 1500 : 65520;
 	o.flow_limit = (64u << 10) << roll(m, 4);
-	m->loss = chance(m, 30) ? 0 : roll(m, 20);
+	m->loss = chance(m, 30) ? 0 : roll(m, 16);
 	m->r = rig_new_with(&o);
 	m->p = rig_peer(chance(m, 50) ? "192.0.2.1" : "2001:db8::1", 80, 40000);
 	m->p.mss = mss[roll(m, 5)];

@@ -259,6 +259,44 @@ static void test_tiny_segments_out_of_order_are_bounded(void **state)
 	stack_flush(r->st);
 }
 
+/* Windows of many connections add up to more than the budget. */
+static void test_many_stalled_hosts_stay_within_the_budget(void **state)
+{
+	const size_t limit = 4u << 20;
+	struct rig *r = rig_new_with(
+		&(struct rig_options){true, RIG_MTU, 1u << 20, limit});
+	struct rig_peer peers[60];
+	struct rig_owner owners[60];
+
+	memset(owners, 0, sizeof(owners));
+	for (unsigned i = 0; i < 60; i++) {
+		peers[i] = rig_peer("192.0.2.1", 80, (uint16_t)(2000 + i));
+		owners[i].keep_bytes = true;
+		rig_open(r, &peers[i], &owners[i]);
+	}
+	r->forget = true;
+	for (int k = 0; k < 40; k++) {
+		for (unsigned i = 0; i < 60; i++) {
+			rig_send_raw(r, &peers[i], ACK, 1 + k * 3000, NULL, 0,
+				     pattern, 2000 + (i % 2) * 1000);
+			if (k % 10 == 0)
+				rig_send(r, &peers[i], ACK, pattern, 60000);
+			peers[i].seq += k % 10 == 0 ? 60000 : 0;
+		}
+		stack_flush(r->st);
+		assert_true(stack_pool(r->st)->in_use <=
+			    limit / 4 * 5 + CHUNK_ROOM);
+	}
+	r->forget = false;
+	for (unsigned i = 0; i < 60; i++) {
+		assert_int_equal(owners[i].closed, 0);
+		stream_abort(owners[i].stream);
+	}
+	stack_flush(r->st);
+	*state = r;
+	rig_teardown(state);
+}
+
 /* Weak spot G is an ICMPv6 message that would reach lwIP; none does. */
 
 static void test_random_segments_break_nothing(void **state)
@@ -424,6 +462,8 @@ int main(void)
 		CASE(test_an_mss_option_in_mid_flow_changes_nothing),
 		CASE(test_a_tiny_mss_and_window_do_not_multiply_segments),
 		CASE(test_tiny_segments_out_of_order_are_bounded),
+		cmocka_unit_test(
+			test_many_stalled_hosts_stay_within_the_budget),
 		CASE(test_random_segments_break_nothing),
 		CASE(test_the_handshake_offers_no_more_than_it_said),
 		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
