@@ -7,11 +7,21 @@ load lib
 MB=1000000
 PAUSE=30
 
+# The best of three: other programs of the machine are not what is measured.
+best_speed()
+{
+	local n
+
+	for n in 1 2 3; do
+		probe speed $FAR4 $PORT $((150 * MB))
+	done | sort -n | tail -n 1
+}
+
 @test "slow readers lose nothing and slow nobody down" {
-	local before=0 after=0 rss speed address pid pids=()
+	local before after rss test address pid pids=()
 
 	tool_start --mtu=65520
-	before=$(probe speed $FAR4 $PORT $((300 * MB)))
+	before=$(best_speed)
 	for address in $FAR4 $FAR6; do
 		for test in slow-download slow-upload; do
 			spawn "$test-$address" probe $test $address $PORT \
@@ -21,7 +31,7 @@ PAUSE=30
 	done
 	sleep 10
 	rss=$(tool_rss_kb)
-	after=$(probe speed $FAR4 $PORT $((300 * MB)))
+	after=$(best_speed)
 	probe udp-echo $FAR4 $PORT
 	for pid in "${pids[@]}"; do
 		wait "$pid" || fail "$(tail -n 5 "$STAGE"/slow-*.log)"
