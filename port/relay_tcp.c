@@ -354,6 +354,9 @@ static void on_closed(struct stream_user *u, int err)
 {
 	struct conn *c = conn_of(u);
 
+	/* What arrived before a reset is still passed on. */
+	if (c->opened && !c->send_blocked)
+		to_host(c);
 	c->stream = NULL;
 	reset_host(c);
 }

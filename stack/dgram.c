@@ -78,6 +78,8 @@ int dgram_send(struct engine *e, const struct dgram *d)
 	struct pbuf *p;
 	err_t err;
 
+	if (d->src.port == 0) /* lwIP would choose one */
+		return -EINVAL;
 	if (d->len + headers > UINT16_MAX) {
 		if (addr_is_v4(&d->src.addr) ||
 		    d->len + sizeof(struct wire_udp) > UINT16_MAX)

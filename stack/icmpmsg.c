@@ -43,6 +43,7 @@ enum icmpmsg_why icmpmsg_why_from_errno(int err)
 {
 	switch (err) {
 	case ENETUNREACH:
+	case ENETDOWN:
 	case EAFNOSUPPORT:
 	case EADDRNOTAVAIL:
 		return ICMPMSG_NET_UNREACH;

@@ -16,7 +16,7 @@ enum icmpmsg_why {
 	ICMPMSG_TIME_EXCEEDED, /* v4 11/0, v6 3/0 */
 };
 
-/* How a host errno reaches the container: ENETUNREACH, and what a host without
+/* How a host errno reaches the container: ENETUNREACH, ENETDOWN, and what a host without
  * the family (EAFNOSUPPORT) or with the family switched off (EADDRNOTAVAIL) says
  * instead; EHOSTUNREACH; ECONNREFUSED; EACCES and EPERM; EMSGSIZE. Anything else
  * is ICMPMSG_HOST_UNREACH. @err is positive. */

@@ -331,9 +331,12 @@ void stream_refuse(struct stream *s, int err)
 	case ETIMEDOUT:
 		break;
 	case ENETUNREACH:
+	case ENETDOWN:
 	case EAFNOSUPPORT:
 	case EADDRNOTAVAIL:
 	case EHOSTUNREACH:
+	case EHOSTDOWN:
+	case ENONET:
 	case EACCES:
 	case EPERM:
 		e.why = icmpmsg_why_from_errno(err);
@@ -508,6 +511,8 @@ void stream_abort(struct stream *s)
 	s->user = NULL;
 	if (s->pcb)
 		streams_abort_pcb(s);
+	else if (s->state == STREAM_CONNECTING)
+		send_refusal(s);
 	stream_set_state(s, STREAM_DEAD);
 }
 

@@ -36,7 +36,8 @@ struct stream_events {
 	/* The end, before both sides were done. @err is negative:
 	 * -ECONNRESET the container reset it (or gave up connecting),
 	 * -ETIMEDOUT it stopped answering, -ECONNABORTED or -ENOMEM this side
-	 * ran out of memory. Bytes that wait are lost. */
+	 * ran out of memory. Bytes that wait can be peeked and consumed from
+	 * inside, and are lost after. */
 	void (*closed)(struct stream_user *u, int err);
 };
 

@@ -164,7 +164,7 @@ static void test_the_largest_datagrams_pass_in_fragments(void **state)
 	}
 }
 
-static void test_a_datagram_that_is_too_large_is_refused(void **state)
+static void test_a_datagram_that_cannot_be_is_refused(void **state)
 {
 	struct rig *r = *state;
 	struct dgram d = {.src = at("192.0.2.1", 7),
@@ -173,6 +173,9 @@ static void test_a_datagram_that_is_too_large_is_refused(void **state)
 			  .len = 65508};
 
 	assert_int_equal(stack_udp_send(r->st, &d), -EMSGSIZE);
+	d.src.port = 0;
+	d.len = 1;
+	assert_int_equal(stack_udp_send(r->st, &d), -EINVAL);
 	d.src = at("2001:db8::1", 7);
 	d.dst = at("fd00::64", 5000);
 	d.len = 65528;
@@ -189,7 +192,7 @@ int main(void)
 		CASE(test_a_datagram_reaches_the_container),
 		cmocka_unit_test(test_without_offload_checksums_are_complete),
 		CASE(test_the_largest_datagrams_pass_in_fragments),
-		CASE(test_a_datagram_that_is_too_large_is_refused),
+		CASE(test_a_datagram_that_cannot_be_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,7 @@ static void test_each_failure_of_connect_is_passed_on(void **state)
 		{EHOSTUNREACH, false, true}, {ETIMEDOUT, false, false},
 		{EMFILE, true, false},       {ENOBUFS, true, false},
 		{EAFNOSUPPORT, false, true}, {EADDRNOTAVAIL, false, true},
+		{ENETDOWN, false, true},     {EHOSTDOWN, false, true},
 	};
 	struct bench *b = *state;
 
@@ -298,6 +299,20 @@ static void test_a_reset_of_the_container_resets_the_host(void **state)
 	rig_send(b->r, &b->p, RST | ACK, NULL, 0);
 	turn(b);
 	assert_true(s->was_reset);
+}
+
+static void test_bytes_before_a_reset_reach_the_host(void **state)
+{
+	struct bench *b = *state;
+	struct fake_sock *s = open_one(b);
+	char buf[16];
+
+	rig_send_raw(b->r, &b->p, ACK, 0, NULL, 0, "last words", 10);
+	b->p.seq += 10;
+	rig_send(b->r, &b->p, RST | ACK, NULL, 0);
+	turn(b);
+	assert_true(s->was_reset);
+	assert_int_equal(fake_read(s, buf, sizeof(buf)), 10);
 }
 
 static void test_a_slow_host_gets_every_byte_and_the_window_shuts(void **state)
@@ -452,6 +467,7 @@ int main(void)
 		CASE(test_half_close_leaves_the_other_way_open),
 		CASE(test_a_reset_of_the_host_resets_the_container),
 		CASE(test_a_reset_of_the_container_resets_the_host),
+		CASE(test_bytes_before_a_reset_reach_the_host),
 		CASE(test_a_slow_host_gets_every_byte_and_the_window_shuts),
 		CASE(test_a_slow_container_stops_the_reading),
 		CASE(test_the_alias_tries_the_next_resolver),

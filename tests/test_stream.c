@@ -132,6 +132,18 @@ static void test_each_connect_failure_reaches_the_container(void **state)
 	}
 }
 
+static void test_an_abort_while_connecting_refuses(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
+	struct rig_owner o = {0};
+
+	r->next_owner = &o;
+	rig_send(r, &p, SYN, NULL, 0);
+	stream_abort(o.stream);
+	assert_int_equal(rig_take(r)->flags, RST | ACK);
+}
+
 static void test_a_reset_while_connecting_cancels(void **state)
 {
 	struct rig *r = *state;
@@ -480,6 +492,7 @@ int main(void)
 		CASE(test_a_syn_is_answered_only_after_accept),
 		CASE(test_a_syn_that_comes_again_opens_nothing_new),
 		CASE(test_each_connect_failure_reaches_the_container),
+		CASE(test_an_abort_while_connecting_refuses),
 		CASE(test_a_reset_while_connecting_cancels),
 		CASE(test_a_handshake_that_never_ends_times_out),
 		CASE(test_bytes_arrive_in_order_with_one_ack_a_burst),
