@@ -80,8 +80,10 @@ static enum cli_verdict apply_help(struct cli *c, const char *arg)
 }
 
 static const struct cli_option options[] = {
-	{"mtu", 0, "MTU", "MTU of the network (default=65520)", apply_mtu},
-	{"cidr", 0, "CIDR", "IPv4 network (default=10.0.2.0/24)", apply_cidr},
+	{"mtu", 0, "MTU",
+	 "MTU, 576 to 65521; no IPv6 below 1280 (default=65520)", apply_mtu},
+	{"cidr", 0, "CIDR", "IPv4 network, /1 to /25 (default=10.0.2.0/24)",
+	 apply_cidr},
 	{"ipv4-only", 0, NULL, "no IPv6", apply_only4},
 	{"ipv6-only", 0, NULL, "no IPv4", apply_only6},
 	{"no-host-loopback", 0, NULL, "no way to 127.0.0.1 and ::1 of the host",

@@ -110,7 +110,8 @@ static void warn_once(struct relay_icmp *r)
 		return;
 	r->warned = true;
 	fputs("tapir: the container cannot ping the outside: the sysctl "
-	      "net.ipv4.ping_group_range leaves out this process's group\n",
+	      "net.ipv4.ping_group_range leaves out this process's group; "
+	      "sysctl -w net.ipv4.ping_group_range='0 2147483647' lets it in\n",
 	      stderr);
 }
 
