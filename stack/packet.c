@@ -40,7 +40,7 @@ void packet_tick(struct packet_layer *pl, nsec_t now)
 	reass_tick(&pl->reass, now);
 }
 
-static bool drop(struct packet_layer *pl, enum count_reason why)
+bool packet_drop(struct packet_layer *pl, enum count_reason why)
 {
 	count(pl->count, why);
 	return false;
@@ -134,15 +134,15 @@ static bool upper_ok(struct packet_layer *pl, struct packet *p, int family,
 
 	if (p->proto != WIRE_PROTO_TCP && p->proto != WIRE_PROTO_UDP &&
 	    p->proto != icmp)
-		return drop(pl, COUNT_DROP_IP_PROTO);
+		return packet_drop(pl, COUNT_DROP_IP_PROTO);
 	if (!length_ok(p))
-		return drop(pl, COUNT_DROP_L4_LENGTH);
+		return packet_drop(pl, COUNT_DROP_L4_LENGTH);
 	if (!offload_ok(p, family, off, l4_at))
-		return drop(pl, COUNT_DROP_OFFLOAD);
+		return packet_drop(pl, COUNT_DROP_OFFLOAD);
 	if (!addresses_ok(pl, family, p, true))
 		return false;
 	if (!off->csum_partial && !off->csum_valid && !csum_ok(p, family))
-		return drop(pl, COUNT_DROP_L4_CSUM);
+		return packet_drop(pl, COUNT_DROP_L4_CSUM);
 	return true;
 }
 
@@ -168,7 +168,7 @@ static bool gather(struct packet_layer *pl, struct packet *p,
 	};
 
 	if (off->csum_partial || off->gso != GSO_NONE)
-		return drop(pl, COUNT_DROP_OFFLOAD);
+		return packet_drop(pl, COUNT_DROP_OFFLOAD);
 	if (!addresses_ok(pl, family, p, false) ||
 	    !reass_add(&pl->reass, &f, now, &whole))
 		return false;
@@ -181,7 +181,7 @@ static bool gather(struct packet_layer *pl, struct packet *p,
 	p->dont_fragment = false;
 	if (v4 && p->l4_len > IP4_MAX - sizeof(struct wire_ip4)) {
 		chunk_put(p->chunk);
-		return drop(pl, COUNT_DROP_FRAG_BAD);
+		return packet_drop(pl, COUNT_DROP_FRAG_BAD);
 	}
 	if (!v4 && !packet6_unwrap(pl, p)) {
 		chunk_put(p->chunk);
@@ -201,7 +201,7 @@ bool packet_input(struct packet_layer *pl, struct chunk *c, struct view v,
 	bool known;
 
 	if (family == AF_INET ? !pl->plan->ipv4 : !pl->plan->ipv6)
-		return drop(pl, COUNT_DROP_ETHERTYPE);
+		return packet_drop(pl, COUNT_DROP_ETHERTYPE);
 	known = family == AF_INET ? packet4_parse(pl, v, &p, &rest)
 				  : packet6_parse(pl, v, &p, &rest);
 	if (!known)

@@ -7,12 +7,6 @@
 
 #define DHCP_PORT 67
 
-static bool drop(struct packet_layer *pl, enum count_reason why)
-{
-	count(pl->count, why);
-	return false;
-}
-
 /* Source routes would let the container name a destination that nobody
  * checked (RFC 7126 4.3). */
 static bool options_ok(struct view v)
@@ -47,19 +41,19 @@ bool packet4_parse(struct packet_layer *pl, struct view v, struct packet *ret,
 	uint16_t frag;
 
 	if (!ip)
-		return drop(pl, COUNT_DROP_IP_LENGTH);
+		return packet_drop(pl, COUNT_DROP_IP_LENGTH);
 	hlen = (size_t)(ip->ver_ihl & 0xf) * 4;
 	total = get16(ip->tot_len);
 	if (ip->ver_ihl >> 4 != 4 || hlen < sizeof(*ip))
-		return drop(pl, COUNT_DROP_IP_HEADER);
+		return packet_drop(pl, COUNT_DROP_IP_HEADER);
 	if (total < hlen || total - sizeof(*ip) > v.left)
-		return drop(pl, COUNT_DROP_IP_LENGTH);
+		return packet_drop(pl, COUNT_DROP_IP_LENGTH);
 	if (csum_fold(csum_add(0, start, hlen)) != 0)
-		return drop(pl, COUNT_DROP_IP_CSUM);
+		return packet_drop(pl, COUNT_DROP_IP_CSUM);
 	if (!options_ok((struct view){v.at, hlen - sizeof(*ip)}))
-		return drop(pl, COUNT_DROP_IP_OPTIONS);
+		return packet_drop(pl, COUNT_DROP_IP_OPTIONS);
 	if (ip->ttl == 0)
-		return drop(pl, COUNT_DROP_IP_HEADER);
+		return packet_drop(pl, COUNT_DROP_IP_HEADER);
 
 	frag = get16(ip->frag);
 	ret->src = addr_from_v4(get32(ip->src));
@@ -92,12 +86,12 @@ bool packet4_addresses_ok(struct packet_layer *pl, const struct packet *p,
 
 	if (!plan_source_ok(pl->plan, &p->src) &&
 	    !(addr_is_unspecified(&p->src) && is_dhcp(p, whole)))
-		return drop(pl, COUNT_DROP_IP_SOURCE);
+		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
 	if (dst == INADDR_BROADCAST && is_dhcp(p, whole))
 		return true;
 	/* 0.0.0.0/8 is "this network" (RFC 1122 3.2.1.3), the host's own. */
 	if (dst >> 24 == 0 || addr_is_loopback(&p->dst) ||
 	    addr_is_multicast(&p->dst) || plan_is_broadcast(pl->plan, &p->dst))
-		return drop(pl, COUNT_DROP_IP_DEST);
+		return packet_drop(pl, COUNT_DROP_IP_DEST);
 	return true;
 }

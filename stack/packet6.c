@@ -33,12 +33,6 @@ struct wire_frag {
 	uint8_t id[4];
 };
 
-static bool drop(struct packet_layer *pl, enum count_reason why)
-{
-	count(pl->count, why);
-	return false;
-}
-
 /* An unknown option says by its upper two bits whether it may be skipped (RFC
  * 8200 4.2). */
 static bool options_ok(struct view v)
@@ -102,14 +96,14 @@ static bool walk(struct packet_layer *pl, struct packet *p,
 		switch (p->proto) {
 		case EXT_HOPBYHOP:
 			if (i > 0 || !first)
-				return drop(pl, COUNT_DROP_IP_EXTHDR);
+				return packet_drop(pl, COUNT_DROP_IP_EXTHDR);
 			break;
 		case EXT_ROUTING:
 		case EXT_DESTOPTS:
 			break;
 		case EXT_FRAGMENT:
 			if (!fragments || !take_fragment(&rest->v, p, rest))
-				return drop(pl, COUNT_DROP_IP_EXTHDR);
+				return packet_drop(pl, COUNT_DROP_IP_EXTHDR);
 			if (rest->fragment)
 				return true;
 			fragments = false;
@@ -119,10 +113,10 @@ static bool walk(struct packet_layer *pl, struct packet *p,
 		}
 		next = take_ext(&rest->v, p->proto);
 		if (next < 0)
-			return drop(pl, COUNT_DROP_IP_EXTHDR);
+			return packet_drop(pl, COUNT_DROP_IP_EXTHDR);
 		p->proto = (uint8_t)next;
 	}
-	return drop(pl, COUNT_DROP_IP_EXTHDR);
+	return packet_drop(pl, COUNT_DROP_IP_EXTHDR);
 }
 
 bool packet6_parse(struct packet_layer *pl, struct view v, struct packet *ret,
@@ -132,12 +126,12 @@ bool packet6_parse(struct packet_layer *pl, struct view v, struct packet *ret,
 	uint32_t first;
 
 	if (!ip)
-		return drop(pl, COUNT_DROP_IP_LENGTH);
+		return packet_drop(pl, COUNT_DROP_IP_LENGTH);
 	first = get32(ip->ver_tc_flow);
 	if (first >> 28 != 6 || ip->hop_limit == 0)
-		return drop(pl, COUNT_DROP_IP_HEADER);
+		return packet_drop(pl, COUNT_DROP_IP_HEADER);
 	if (get16(ip->payload_len) > v.left)
-		return drop(pl, COUNT_DROP_IP_LENGTH);
+		return packet_drop(pl, COUNT_DROP_IP_LENGTH);
 
 	memcpy(&ret->src, ip->src, sizeof(ret->src));
 	memcpy(&ret->dst, ip->dst, sizeof(ret->dst));
@@ -199,15 +193,15 @@ bool packet6_addresses_ok(struct packet_layer *pl, const struct packet *p,
 {
 	/* Inside tapir a mapped address means IPv4: on the wire it is a lie. */
 	if (addr_is_v4(&p->src))
-		return drop(pl, COUNT_DROP_IP_SOURCE);
+		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
 	if (!plan_source_ok(pl->plan, &p->src) &&
 	    !(addr_is_unspecified(&p->src) && is_early(p, whole)))
-		return drop(pl, COUNT_DROP_IP_SOURCE);
+		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
 	if (addr_is_multicast(&p->dst) && whole &&
 	    p->proto == WIRE_PROTO_ICMPV6 && is_link_group(&p->dst))
 		return true;
 	if (addr_is_v4(&p->dst) || is_compat(&p->dst) ||
 	    addr_is_multicast(&p->dst))
-		return drop(pl, COUNT_DROP_IP_DEST);
+		return packet_drop(pl, COUNT_DROP_IP_DEST);
 	return true;
 }

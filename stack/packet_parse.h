@@ -14,6 +14,9 @@ struct packet_rest {
 	uint32_t id;
 };
 
+/* Counts @why and is false, for `return packet_drop(...)`. */
+bool packet_drop(struct packet_layer *pl, enum count_reason why);
+
 /* Reads the IP header at @v and what belongs to it. True with the header's part
  * of *@ret and *@ret_rest filled in; false if it was dropped (counted).
  * Addresses are not judged yet. */
