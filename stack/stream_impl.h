@@ -7,12 +7,15 @@
 /* What is there, and what may be called, in each state:
  *
  *              PCB            owner's calls        ends by
- *  CONNECTING  none           accept, refuse       both; RST, release -> FAILED
+ *  CONNECTING  none           accept, refuse,      ANSWERED by accept, DEAD by
+ *                             abort                refuse and abort, FAILED by
+ *                                                  the container's RST
  *  ANSWERED    SYN_RCVD       abort                handshake, RST, time-out
  *  OPEN        any after; or  all but accept,      FAILED by RST or time-out,
  *              none once both refuse               LINGERING by release, DEAD
  *              FINs are done                       by abort
- *  FAILED      none           none: closed() due   closed() was called
+ *  FAILED      none           peek and consume,    DEAD before closed()
+ *                             abort; closed() due
  *  LINGERING   any after      none: no owner       the PCB's death
  *  DEAD        none           none                 the end of the burst
  */
