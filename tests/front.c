@@ -117,3 +117,28 @@ uint64_t front_drops(const struct front *f)
 		n += f->count.v[i];
 	return n;
 }
+
+void front_udp4(struct frames_buf *b)
+{
+	frames_udp(b, GUEST4, 1000, REMOTE4, 2000, "payload", 7);
+}
+
+void front_udp6(struct frames_buf *b)
+{
+	frames_udp(b, GUEST6, 1000, REMOTE6, 2000, "payload", 7);
+}
+
+void front_tcp4(struct frames_buf *b)
+{
+	frames_tcp(b, &(struct frames_tcp){.src = GUEST4,
+					   .dst = REMOTE4,
+					   .sport = 1,
+					   .dport = 2,
+					   .payload = "x",
+					   .len = 1});
+}
+
+void front_icmp4(struct frames_buf *b)
+{
+	frames_icmp(b, GUEST4, REMOTE4, 8, 0, "\1\2\3\4payload", 11);
+}

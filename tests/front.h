@@ -45,4 +45,16 @@ void front_give(struct front *f, const struct frames_buf *b);
 /* How often something was dropped, for any reason. */
 uint64_t front_drops(const struct front *f);
 
+/* Who talks in the frames below, and in tests that want no other. */
+#define GUEST4  "10.0.2.100"
+#define GUEST6  "fd00::64"
+#define REMOTE4 "192.0.2.1"
+#define REMOTE6 "2001:db8::1"
+
+/* Valid frames of the guest to the outside, one a kind. */
+void front_udp4(struct frames_buf *b);
+void front_udp6(struct frames_buf *b);
+void front_tcp4(struct frames_buf *b);
+void front_icmp4(struct frames_buf *b);
+
 #endif

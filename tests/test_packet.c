@@ -4,12 +4,8 @@
 
 #include <string.h>
 
-#define GUEST4  "10.0.2.100"
-#define REMOTE4 "192.0.2.1"
-#define GUEST6  "fd00::64"
-#define REMOTE6 "2001:db8::1"
-#define L3      WIRE_ETH_LEN
-#define NONE    59
+#define L3   WIRE_ETH_LEN
+#define NONE 59
 
 static uint64_t counted(const struct front *f, enum count_reason why)
 {
@@ -28,26 +24,6 @@ static void assert_drop(struct front *f, const struct frames_buf *b,
 	assert_int_equal(front_drops(f), all + 1);
 }
 
-static void udp4(struct frames_buf *b)
-{
-	frames_udp(b, GUEST4, 1000, REMOTE4, 2000, "payload", 7);
-}
-
-static void udp6(struct frames_buf *b)
-{
-	frames_udp(b, GUEST6, 1000, REMOTE6, 2000, "payload", 7);
-}
-
-static void tcp4(struct frames_buf *b)
-{
-	frames_tcp(b, &(struct frames_tcp){.src = GUEST4,
-					   .dst = REMOTE4,
-					   .sport = 1,
-					   .dport = 2,
-					   .payload = "x",
-					   .len = 1});
-}
-
 static void tcp6(struct frames_buf *b)
 {
 	static const uint8_t mss[] = {2, 4, 5, 0xa0};
@@ -59,11 +35,6 @@ static void tcp6(struct frames_buf *b)
 					   .options_len = 4});
 }
 
-static void icmp4(struct frames_buf *b)
-{
-	frames_icmp(b, GUEST4, REMOTE4, 8, 0, "\1\2\3\4payload", 11);
-}
-
 static void icmp6(struct frames_buf *b)
 {
 	frames_icmp(b, GUEST6, REMOTE6, 128, 0, "\1\2\3\4payload", 11);
@@ -71,7 +42,8 @@ static void icmp6(struct frames_buf *b)
 
 typedef void (*build_fn)(struct frames_buf *b);
 
-static const build_fn builders[] = {udp4, udp6, tcp4, tcp6, icmp4, icmp6};
+static const build_fn builders[] = {front_udp4, front_udp6,  front_tcp4,
+				    tcp6,       front_icmp4, icmp6};
 
 #define BUILDERS (sizeof(builders) / sizeof(builders[0]))
 
@@ -110,7 +82,7 @@ static void test_an_ipv6_packet_is_taken_apart(void **state)
 	struct frames_buf b;
 	struct packet p;
 
-	udp6(&b);
+	front_udp6(&b);
 	b.data[L3] = 0x6b; /* traffic class 0xb8 */
 	b.data[L3 + 1] = 0x8f;
 	assert_true(front_packet(f, b.data, b.len, &p));
@@ -220,31 +192,31 @@ static void test_bad_ip_headers_are_dropped(void **state)
 	struct frames_buf b;
 
 	for (unsigned version = 0; version < 16; version++) {
-		udp4(&b);
+		front_udp4(&b);
 		b.data[L3] = (uint8_t)(version << 4 | 5);
 		if (version != 4)
 			assert_drop(f, &b, COUNT_DROP_IP_HEADER);
-		udp6(&b);
+		front_udp6(&b);
 		b.data[L3] = (uint8_t)(version << 4);
 		if (version != 6)
 			assert_drop(f, &b, COUNT_DROP_IP_HEADER);
 	}
 	for (uint8_t ihl = 0; ihl < 5; ihl++) {
-		udp4(&b);
+		front_udp4(&b);
 		b.data[L3] = 0x40 | ihl;
 		assert_drop(f, &b, COUNT_DROP_IP_HEADER);
 	}
-	udp4(&b);
+	front_udp4(&b);
 	b.data[L3 + 8] = 0;
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_IP_HEADER);
-	udp6(&b);
+	front_udp6(&b);
 	b.data[L3 + 7] = 0;
 	assert_drop(f, &b, COUNT_DROP_IP_HEADER);
-	udp4(&b);
+	front_udp4(&b);
 	b.data[L3 + 10] ^= 1;
 	assert_drop(f, &b, COUNT_DROP_IP_CSUM);
-	udp4(&b);
+	front_udp4(&b);
 	put16(b.data + L3 + 2, 19);
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_IP_LENGTH);
@@ -258,7 +230,7 @@ static void with_options(struct frames_buf *b, const uint8_t *options,
 	struct wire_ip4 *ip = (struct wire_ip4 *)(b->data + L3);
 	size_t n;
 
-	udp4(b);
+	front_udp4(b);
 	n = b->len - L3 - 20;
 	memcpy(rest, b->data + L3 + 20, n);
 	b->len = L3 + 20;
@@ -305,7 +277,7 @@ static void test_only_harmless_ip_options_pass(void **state)
 		assert_drop(f, &b, COUNT_DROP_IP_OPTIONS);
 	}
 	/* Options longer than the packet. */
-	udp4(&b);
+	front_udp4(&b);
 	b.data[L3] = 0x4f;
 	assert_drop(f, &b, COUNT_DROP_IP_LENGTH);
 }
@@ -384,14 +356,14 @@ static void test_v4_mapped_addresses_on_the_wire_are_dropped(void **state)
 	struct in6_addr guest = frames_addr(GUEST4);
 	struct frames_buf b;
 
-	udp6(&b);
+	front_udp6(&b);
 	memcpy(b.data + L3 + 24, &loopback, 16);
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_IP_DEST);
 	memcpy(b.data + L3 + 24, &remote, 16);
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_IP_DEST);
-	udp6(&b);
+	front_udp6(&b);
 	memcpy(b.data + L3 + 8, &guest, 16);
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_IP_SOURCE);
@@ -422,10 +394,10 @@ static void test_a_family_that_is_off_is_dropped(void **state)
 	struct frames_buf b;
 
 	f->plan.ipv6 = false;
-	udp6(&b);
+	front_udp6(&b);
 	assert_drop(f, &b, COUNT_DROP_ETHERTYPE);
 	f->plan.ipv4 = false;
-	udp4(&b);
+	front_udp4(&b);
 	assert_drop(f, &b, COUNT_DROP_ETHERTYPE);
 }
 
@@ -443,7 +415,7 @@ static void test_unknown_protocols_are_dropped(void **state)
 		frames_packet(&b, &ip, "0123456789012345678901234567", 28);
 		assert_drop(f, &b, COUNT_DROP_IP_PROTO);
 	}
-	udp6(&b);
+	front_udp6(&b);
 	b.data[L3 + 6] = NONE;
 	assert_drop(f, &b, COUNT_DROP_IP_PROTO);
 	b.data[L3 + 6] = WIRE_PROTO_ICMP;
@@ -457,16 +429,16 @@ static void test_udp_lengths_have_to_agree(void **state)
 	struct packet p;
 
 	for (uint16_t len = 0; len < 8; len++) {
-		udp4(&b);
+		front_udp4(&b);
 		put16(b.data + L3 + 24, len);
 		assert_drop(f, &b, COUNT_DROP_L4_LENGTH);
 	}
-	udp4(&b);
+	front_udp4(&b);
 	put16(b.data + L3 + 24, 16);
 	frames_seal(&b);
 	assert_drop(f, &b, COUNT_DROP_L4_LENGTH);
 	/* Shorter: what is behind it belongs to nobody. */
-	udp4(&b);
+	front_udp4(&b);
 	put16(b.data + L3 + 24, 10);
 	put16(b.data + L3 + 26, 0);
 	assert_true(front_packet(f, b.data, b.len, &p));
@@ -479,10 +451,10 @@ static void test_udp_without_checksum_is_for_ipv4_only(void **state)
 	struct front *f = *state;
 	struct frames_buf b;
 
-	udp4(&b);
+	front_udp4(&b);
 	put16(b.data + L3 + 26, 0);
 	assert_true(front_accepts(f, &b));
-	udp6(&b);
+	front_udp6(&b);
 	put16(b.data + L3 + 46, 0);
 	assert_drop(f, &b, COUNT_DROP_L4_CSUM);
 }
@@ -493,7 +465,7 @@ static void test_a_tcp_header_has_to_fit(void **state)
 	struct frames_buf b;
 
 	for (unsigned doff = 0; doff < 16; doff++) {
-		tcp4(&b);
+		front_tcp4(&b);
 		b.data[L3 + 32] = (uint8_t)(doff << 4);
 		frames_seal(&b);
 		if (doff == 5)

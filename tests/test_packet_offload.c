@@ -5,11 +5,7 @@
 
 #include <stdlib.h>
 
-#define GUEST4  "10.0.2.100"
-#define REMOTE4 "192.0.2.1"
-#define GUEST6  "fd00::64"
-#define REMOTE6 "2001:db8::1"
-#define L3      WIRE_ETH_LEN
+#define L3 WIRE_ETH_LEN
 
 /* Gives the frame and asserts that it was dropped for @why. */
 static void assert_drop(struct front *f, const struct frames_buf *b,
@@ -21,37 +17,12 @@ static void assert_drop(struct front *f, const struct frames_buf *b,
 	assert_int_equal(f->count.v[why], before + 1);
 }
 
-static void udp4(struct frames_buf *b)
-{
-	frames_udp(b, GUEST4, 1000, REMOTE4, 2000, "payload", 7);
-}
-
-static void udp6(struct frames_buf *b)
-{
-	frames_udp(b, GUEST6, 1000, REMOTE6, 2000, "payload", 7);
-}
-
-static void tcp4(struct frames_buf *b)
-{
-	frames_tcp(b, &(struct frames_tcp){.src = GUEST4,
-					   .dst = REMOTE4,
-					   .sport = 1,
-					   .dport = 2,
-					   .payload = "x",
-					   .len = 1});
-}
-
-static void icmp4(struct frames_buf *b)
-{
-	frames_icmp(b, GUEST4, REMOTE4, 8, 0, "\1\2\3\4payload", 11);
-}
-
 static void test_a_vouched_sum_is_not_verified(void **state)
 {
 	struct front *f = *state;
 	struct frames_buf b;
 
-	tcp4(&b);
+	front_tcp4(&b);
 	b.data[b.len - 1] ^= 1;
 	assert_drop(f, &b, COUNT_DROP_L4_CSUM);
 	f->off.csum_valid = true;
@@ -59,13 +30,13 @@ static void test_a_vouched_sum_is_not_verified(void **state)
 	f->off = (struct offload){
 		.csum_partial = true, .csum_start = 34, .csum_offset = 16};
 	assert_true(front_accepts(f, &b));
-	udp6(&b);
+	front_udp6(&b);
 	b.data[b.len - 1] ^= 1;
 	f->off.csum_start = 54;
 	f->off.csum_offset = 6;
 	assert_true(front_accepts(f, &b));
 	/* The header's own is always there. */
-	udp4(&b);
+	front_udp4(&b);
 	b.data[L3 + 10] ^= 1;
 	f->off.csum_start = 34;
 	assert_drop(f, &b, COUNT_DROP_IP_CSUM);
@@ -93,7 +64,7 @@ static void test_offload_that_lies_is_dropped(void **state)
 	struct frames_buf b;
 
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		tcp4(&b);
+		front_tcp4(&b);
 		f->off = lies[i];
 		assert_drop(f, &b, COUNT_DROP_OFFLOAD);
 	}
@@ -103,11 +74,11 @@ static void test_offload_that_lies_is_dropped(void **state)
 				  .csum_offset = 6,
 				  .gso = GSO_TCP4,
 				  .gso_size = 1460};
-	udp4(&b);
+	front_udp4(&b);
 	assert_drop(f, &b, COUNT_DROP_OFFLOAD);
 	f->off = (struct offload){
 		.csum_partial = true, .csum_start = 34, .csum_offset = 2};
-	icmp4(&b);
+	front_icmp4(&b);
 	assert_drop(f, &b, COUNT_DROP_OFFLOAD);
 }
 
