@@ -3,10 +3,12 @@
 #ifndef PORT_CONFIG_H
 #define PORT_CONFIG_H
 
+#include "port/rule.h"
 #include "stack/addr.h"
 #include "stack/wire.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 enum config_target {
@@ -40,6 +42,12 @@ struct config {
 	bool dns;                  /* the resolver alias answers */
 	struct in6_addr outbound4; /* 0.0.0.0 (mapped) when not given */
 	struct in6_addr outbound6; /* :: when not given */
+
+	const struct rule *rules; /* published from the start */
+	size_t rule_count;
+	bool follow;          /* rules follow unless they say otherwise */
+	const char *api_path; /* NULL: no API socket */
+	bool api_any_is_ipv4; /* there, no address means 0.0.0.0 alone */
 
 	int ready_fd, exit_fd; /* -1: none */
 	bool talk; /* what slirp4netns says while it runs: the banner on

@@ -66,6 +66,35 @@ ssize_t hostsock_sendto(int fd, const struct endpoint *to,
 ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
 			  size_t len);
 
+/* Sockets of published ports leave as many descriptors as this for everything
+ * else: one with a number that is higher than the limit less the reserve is given
+ * back, and the call fails with -EMFILE. */
+#define HOSTSOCK_RESERVE 64
+
+/* A socket bound to @local (port 0: any that is free), of TCP not yet listening
+ * and with SO_REUSEADDR, of UDP telling the address that a datagram was sent
+ * to. The descriptor or -errno. */
+int hostsock_bind(const struct endpoint *local, bool udp);
+/* The address and port that @fd is bound to. 0 or -errno. */
+int hostsock_local(int fd, struct endpoint *ret);
+/* Lets clients in, backlog SOMAXCONN; lets none in any more, the port staying
+ * bound. 0 or -errno. */
+int hostsock_listen(int fd);
+int hostsock_unlisten(int fd);
+/* The next client, TCP_NODELAY set: a descriptor, -EAGAIN if there is none,
+ * another -errno. */
+int hostsock_accept(int fd, struct endpoint *ret_client);
+/* A datagram of a hostsock_bind() socket, and the address (with the socket's
+ * port) that it was sent to. */
+ssize_t hostsock_recv_at(int fd, struct endpoint *ret_client,
+			 struct endpoint *ret_local, void *buf, size_t len);
+/* As hostsock_sendto(), from address @local. */
+ssize_t hostsock_send_from(int fd, const struct endpoint *to,
+			   const struct in6_addr *local,
+			   const struct hostsock_opts *want,
+			   struct hostsock_opts *set, const void *buf,
+			   size_t len);
+
 /* One entry of the error queue. */
 struct hostsock_err {
 	int err;              /* positive errno */

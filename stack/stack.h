@@ -26,6 +26,12 @@ struct stack_host {
 	void (*udp_input)(struct stack_host *h, const struct dgram *d);
 	/* An echo request to an address that is not the stack's own. */
 	void (*echo_input)(struct stack_host *h, const struct icmpmsg_echo *e);
+	/* The container told by ICMP that nobody takes the datagram which
+	 * stack_udp_send() sent from @remote to @container. NULL: nobody
+	 * wants to know. */
+	void (*udp_unreachable)(struct stack_host *h,
+				const struct endpoint *container,
+				const struct endpoint *remote);
 };
 
 struct stack_config {
@@ -36,6 +42,9 @@ struct stack_config {
 	size_t memory_limit;  /* bytes buffered in all */
 	unsigned max_streams; /* TCP connections at once */
 	uint64_t seed[2];     /* secret: hash keys, ISNs, identifications */
+	/* The container's MAC as far as it is known before its first frame;
+	 * all zero: not. */
+	uint8_t peer[WIRE_MAC_LEN];
 };
 
 /* NULL without memory. @sink and @host are borrowed. Starts by announcing
@@ -73,6 +82,20 @@ void stack_flush(struct stack *st);
  * every turn in which the stack was called. */
 nsec_t stack_deadline(const struct stack *st);
 void stack_tick(struct stack *st);
+
+/* Opens a connection to @container that seems to come from @remote, for @u, which
+ * hears opened() once the container has answered, or closed() with
+ * -ECONNREFUSED (RST, or ICMP port unreachable), -EHOSTUNREACH (another ICMP
+ * unreachable) or -ETIMEDOUT; never from inside this call. Until then only
+ * stream_abort() is legal. 0 with *@ret, attached; -EADDRINUSE: the pair has a
+ * connection already; -ENOSPC: too many; -ENOMEM. */
+int stack_tcp_connect(struct stack *st, const struct endpoint *container,
+		      const struct endpoint *remote, struct stream_user *u,
+		      struct stream **ret);
+
+/* The address of family @v4, not link-local, that the container was last seen
+ * using; false if none was. */
+bool stack_guest(const struct stack *st, bool v4, struct in6_addr *ret);
 
 /* To the container: d->src is who seems to send, d->dst the container. 0 or
  * -errno (lost, counted). */

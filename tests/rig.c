@@ -174,7 +174,9 @@ struct rig *rig_new_with(const struct rig_options *o)
 
 	r->plan = config.plan;
 	r->sink.put = put;
-	r->host = (struct stack_host){tcp_open, udp_input, echo_input};
+	r->host = (struct stack_host){.tcp_open = tcp_open,
+				      .udp_input = udp_input,
+				      .echo_input = echo_input};
 	r->now = 1000 * NSEC_PER_SEC;
 	r->st = stack_new(&config, &r->sink, &r->host, r->now);
 	assert_non_null(r->st);

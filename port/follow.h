@@ -1,0 +1,30 @@
+/* Asks sock_diag what the container listens on, again and again while somebody
+ * wants to know, and never else. */
+#ifndef PORT_FOLLOW_H
+#define PORT_FOLLOW_H
+
+#include "port/loop.h"
+#include "tapdev/sockdiag.h"
+
+/* So that the host's port opens and closes within 250 ms of the container's. */
+#define FOLLOW_PERIOD (100 * NSEC_PER_MSEC)
+
+/* Embedded in its owner. */
+struct follow {
+	/* After each look, with d->... as it is now. */
+	void (*looked)(struct follow *f);
+	struct sockdiag *diag; /* borrowed; NULL: following is not possible */
+	struct loop *loop;     /* borrowed */
+	struct loop_timer timer;
+	unsigned users[SOCKDIAG_PROTOS];
+};
+
+void follow_init(struct follow *f, struct loop *loop, struct sockdiag *diag,
+		 void (*looked)(struct follow *f));
+/* One more wants to know about @proto: the first look is taken before it
+ * returns. 0; -EOPNOTSUPP without sock_diag; -errno of the look. */
+int follow_use(struct follow *f, enum sockdiag_proto proto);
+void follow_unuse(struct follow *f, enum sockdiag_proto proto);
+void follow_fini(struct follow *f);
+
+#endif

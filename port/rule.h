@@ -1,0 +1,65 @@
+/* A published port: what the host listens on and where in the container that
+ * leads. Plain data, and its forms in text. */
+#ifndef PORT_RULE_H
+#define PORT_RULE_H
+
+#include "stack/addr.h"
+#include "tapdev/fail.h"
+
+#include <net/if.h>
+
+enum rule_proto {
+	RULE_TCP,
+	RULE_UDP
+};
+
+/* Host families; a set. */
+#define RULE_IPV4 1u
+#define RULE_IPV6 2u
+
+/* Longest text of rule_format(), with NUL. */
+#define RULE_STRLEN 192
+
+struct rule {
+	enum rule_proto proto;
+	unsigned
+		families; /* which the host listens in; of an address, its own */
+	struct in6_addr host_addr;  /* :: or 0.0.0.0: every address of the
+				    * families */
+	char ifname[IFNAMSIZ];      /* not empty: the addresses that this host
+				    * interface has; host_addr is not looked at */
+	uint16_t host_port;         /* 0: one that is free; then no range */
+	uint16_t host_port_end;     /* last of a range; == host_port if there is
+				    * none */
+	struct in6_addr guest_addr; /* ::: the container's own, either family */
+	uint16_t guest_port; /* of host_port; of the next port the next, and so
+			      * on */
+	bool follow; /* the host listens only while the container does */
+};
+
+/* Both families, every address, no follow, ports 0: to be filled in. */
+struct rule rule_default(enum rule_proto proto);
+
+/* The grammar of `tapir run -p`:
+ *   [[ADDR:][HOST[-END]]:]CONTAINER[-END][/PROTO]
+ * ADDR is an IPv4 literal, an IPv6 literal in brackets or the name of a host
+ * interface; HOST empty or 0 picks a free port; PROTO is tcp (the default),
+ * udp, tcp4, tcp6, udp4 or udp6. Both ranges, if given, have one length. 0 or
+ * -EINVAL with the reason. */
+int rule_parse(const char *text, struct rule *ret, struct fail *why);
+/* "tcp", "tcp4", ... into protocol and families. 0 or -EINVAL. */
+int rule_parse_proto(const char *text, struct rule *r);
+/* "tcp", "udp4", ...; a family is named only if there is but one and the
+ * address does not tell. */
+const char *rule_proto_name(const struct rule *r);
+
+/* Are ports, range, addresses and families possible and at one with each other?
+ * 0 or -EINVAL with the reason. Whoever fills in a rule by hand asks this. */
+int rule_check(const struct rule *r, struct fail *why);
+/* How many ports it has. */
+unsigned rule_ports(const struct rule *r);
+/* "tcp 0.0.0.0:8080 and [::]:8080 -> port 80", for log and messages; returns
+ * @buf. */
+const char *rule_format(const struct rule *r, char buf[RULE_STRLEN]);
+
+#endif

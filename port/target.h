@@ -1,0 +1,48 @@
+/* Where a rule leads inside the container, and what was learned about it: shared
+ * by the rule and the flows that it made, which may outlive it. */
+#ifndef PORT_TARGET_H
+#define PORT_TARGET_H
+
+#include "port/guestaddr.h"
+#include "stack/nsec.h"
+
+/* For how long the family that answered is tried first. */
+#define TARGET_MEMORY (30 * NSEC_PER_SEC)
+
+/* A target has at most an address of each family. */
+#define TARGET_MAX 2
+
+struct target {
+	unsigned refs;
+	struct in6_addr addr; /* :: is the container's own, of either family */
+	const struct guestaddr *guest; /* borrowed */
+	/* By the client's family, [0] IPv4 and [1] IPv6: */
+	struct target_memory {
+		bool v4;      /* the family to try first ... */
+		nsec_t until; /* ... until then; 0: the client's own */
+	} memory[2];
+	/* Nothing answered in any family. NULL: nobody wants to know (any
+	 * more). */
+	void (*unanswered)(struct target *t, uint16_t port);
+	void *arg; /* for unanswered() */
+};
+
+/* With one reference; NULL without memory. */
+struct target *target_new(const struct in6_addr *addr,
+			  const struct guestaddr *guest);
+struct target *target_ref(struct target *t);
+/* Accepts NULL. */
+void target_put(struct target *t);
+
+/* The addresses to try for a client of family @v4, best first: its own family,
+ * then the other, unless the other answered lately and its own did not. How
+ * many: 0 if the container has no address. */
+unsigned target_list(const struct target *t, bool v4, nsec_t now,
+		     struct in6_addr ret[TARGET_MAX]);
+/* For a client of family @v4, @addr answered. */
+void target_answered(struct target *t, bool v4, const struct in6_addr *addr,
+		     nsec_t now);
+/* None of target_list() did: forgets, and tells. @port is the container's. */
+void target_failed(struct target *t, bool v4, uint16_t port);
+
+#endif
