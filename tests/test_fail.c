@@ -1,4 +1,4 @@
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 #include "tests/test.h"
 
 #include <errno.h>
