@@ -2,7 +2,7 @@
  * clock and its dice.
  *
  * Out: lwIP -> output() -> link_send(), or packet_send() if a datagram needs
- * fragments. In: stream.c and dgram.c call engine_set_packet() and then lwIP's
+ * fragments. In: streams.c and dgram.c call engine_set_packet() and then lwIP's
  * tcp_input() or udp_input(); lwIP's own IP layer is never entered, since it
  * would drop what is not addressed to it. */
 #include "stack/engine.h"

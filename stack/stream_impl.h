@@ -1,4 +1,4 @@
-/* What stream.c and streams.c share, and nobody else includes. */
+/* What stream.c, stream_pcb.c and streams.c share, and nobody else includes. */
 #ifndef STACK_STREAM_IMPL_H
 #define STACK_STREAM_IMPL_H
 
@@ -74,8 +74,10 @@ void streams_abort_pcb(struct stream *s);
 void streams_free(struct stream *s);
 
 /* lwIP's callbacks, set up by streams_init(). */
-err_t stream_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
-extern const struct tcp_ext_arg_callbacks stream_births;
+err_t stream_pcb_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
+extern const struct tcp_ext_arg_callbacks stream_pcb_births;
+/* Puts @c at the end of a queue. */
+void stream_append(struct chunk **head, struct chunk **tail, struct chunk *c);
 /* What streams_flush() does for one stream; frees it if it is dead. */
 void stream_tell(struct stream *s);
 

@@ -2,7 +2,7 @@
  *
  * streams_input(): guard_check(), lookup, then lwIP with that one PCB on its
  * list; a SYN nobody knows makes a stream in CONNECTING and no PCB. lwIP's
- * callbacks (stream.c) only take notes; streams_flush() acts on them. */
+ * callbacks (stream_pcb.c) only take notes; streams_flush() acts on them. */
 #include "stack/streams.h"
 
 #include "stack/guard.h"
@@ -155,7 +155,7 @@ int streams_init(struct streams *ss, const struct streams_config *config,
 	ss->buckets = calloc(size, sizeof(struct stream *));
 	if (!ss->buckets)
 		return -ENOMEM;
-	return engine_listen(engine, stream_on_accept, &stream_births);
+	return engine_listen(engine, stream_pcb_on_accept, &stream_pcb_births);
 }
 
 void streams_fini(struct streams *ss)
@@ -314,7 +314,7 @@ static struct pbuf *segment_pbuf(struct stream *s, const struct packet *p,
 }
 
 /* How much of the window [rcv_nxt, rcv_nxt + rcv_wnd) a segment may use. In the
- * handshake no more than the SYN-ACK could say: stream_on_accept() makes the
+ * handshake no more than the SYN-ACK could say: stream_pcb_on_accept() makes the
  * window smaller than lwIP's. One byte less while a FIN waits out of order,
  * since lwIP moves it behind any bytes that cover it. */
 static uint32_t usable_window(const struct tcp_pcb *pcb)
