@@ -32,7 +32,8 @@ struct engine {
 	struct tcp_pcb_listen *listener; /* its port is set for each SYN */
 	struct udp_pcb *udp;             /* its port is set for each datagram */
 	uint64_t key[2];
-	uint64_t random; /* counter behind engine_random() */
+	uint64_t random;           /* counter behind engine_random() */
+	const uint32_t *isn_above; /* see engine_connect(); NULL: no matter */
 	nsec_t now;
 	bool inside;           /* between enter and leave */
 	uint16_t segment;      /* payload of the container's largest TCP
@@ -85,6 +86,16 @@ struct chunk *engine_pbuf_chunk(struct pbuf *p);
 int engine_replay_syn(struct engine *e, const struct in6_addr *src,
 		      const struct in6_addr *dst, const void *syn, size_t len,
 		      void *arg);
+
+/* Sends a SYN to @to that seems to come from @from on the new PCB @pcb, whose
+ * callbacks are set; @connected hears of the answer. Its sequence number is
+ * beyond *@above, the last one of the connection that these two had before;
+ * NULL: none that is known. Only between engine_enter(e, NULL, 0) and
+ * engine_leave(e, pcb). 0, -ENOMEM or -EHOSTUNREACH: then nothing was sent, and
+ * @pcb is still the caller's. */
+int engine_connect(struct engine *e, struct tcp_pcb *pcb,
+		   const struct endpoint *from, const struct endpoint *to,
+		   const uint32_t *above, tcp_connected_fn connected);
 
 /* Queues a FIN on the PCB that was entered and sends what may be sent; without
  * memory TF_CLOSEPEND stays set, for another try. No more bytes may follow. */

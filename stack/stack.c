@@ -225,6 +225,13 @@ void stack_tick(struct stack *st)
 		ndp_tick(&st->ndp, st->now);
 }
 
+int stack_tcp_connect(struct stack *st, const struct endpoint *container,
+		      const struct endpoint *remote, struct stream_user *u,
+		      struct stream **ret)
+{
+	return streams_connect(&st->streams, container, remote, u, ret);
+}
+
 int stack_udp_send(struct stack *st, const struct dgram *d)
 {
 	return dgram_send(&st->engine, d);

@@ -87,8 +87,10 @@ void stack_tick(struct stack *st);
  * hears opened() once the container has answered, or closed() with
  * -ECONNREFUSED (RST, or ICMP port unreachable), -EHOSTUNREACH (another ICMP
  * unreachable) or -ETIMEDOUT; never from inside this call. Until then only
- * stream_abort() is legal. 0 with *@ret, attached; -EADDRINUSE: the pair has a
- * connection already; -ENOSPC: too many; -ENOMEM. */
+ * stream_abort() is legal. Both addresses are of one family. 0 with *@ret,
+ * attached; -EADDRINUSE: the pair has a connection already; -ENOSPC: too many,
+ * or memory is short; -ENOMEM; -EHOSTUNREACH: @container is no address that the
+ * plan lets it use, or a port is 0. */
 int stack_tcp_connect(struct stack *st, const struct endpoint *container,
 		      const struct endpoint *remote, struct stream_user *u,
 		      struct stream **ret);

@@ -26,6 +26,8 @@ void stream_set_state(struct stream *s, enum stream_state to)
 				      1 << STREAM_FAILED | 1 << STREAM_DEAD,
 		[STREAM_ANSWERED] = 1 << STREAM_OPEN | 1 << STREAM_FAILED |
 				    1 << STREAM_DEAD,
+		[STREAM_OPENING] = 1 << STREAM_OPEN | 1 << STREAM_FAILED |
+				   1 << STREAM_DEAD,
 		[STREAM_OPEN] = 1 << STREAM_FAILED | 1 << STREAM_LINGERING |
 				1 << STREAM_DEAD,
 		[STREAM_FAILED] = 1 << STREAM_DEAD,

@@ -1,6 +1,6 @@
 /* A TCP connection of the container, seen from the host's side of the stack:
  * opened by the container's SYN, answered only when the host's connection
- * stands, then bytes both ways, half-close and reset.
+ * stands, or by stack_tcp_connect(); then bytes both ways, half-close and reset.
  *
  * Names: "in" is from the container, "out" is to it. All calls from the one
  * thread. Ports in host byte order. */
@@ -35,6 +35,7 @@ struct stream_events {
 	void (*writable)(struct stream_user *u);
 	/* The end, before both sides were done. @err is negative:
 	 * -ECONNRESET the container reset it (or gave up connecting),
+	 * -ECONNREFUSED or -EHOSTUNREACH see stack_tcp_connect(),
 	 * -ETIMEDOUT it stopped answering, -ECONNABORTED or -ENOMEM this side
 	 * ran out of memory. Bytes that wait can be peeked and consumed from
 	 * inside, and are lost after. */

@@ -11,6 +11,8 @@
  *                             abort                refuse and abort, FAILED by
  *                                                  the container's RST
  *  ANSWERED    SYN_RCVD       abort                handshake, RST, time-out
+ *  OPENING     SYN_SENT       abort                handshake; FAILED by RST,
+ *                                                  ICMP or time-out
  *  OPEN        any after; or  all but accept,      FAILED by RST or time-out,
  *              none once both refuse               LINGERING by release, DEAD
  *              FINs are done                       by abort
@@ -22,6 +24,7 @@
 enum stream_state {
 	STREAM_CONNECTING,
 	STREAM_ANSWERED,
+	STREAM_OPENING,
 	STREAM_OPEN,
 	STREAM_FAILED,
 	STREAM_LINGERING,
@@ -76,6 +79,9 @@ void streams_free(struct stream *s);
 /* lwIP's callbacks, set up by streams_init(). */
 err_t stream_pcb_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
 extern const struct tcp_ext_arg_callbacks stream_pcb_births;
+/* Gives @s, in OPENING, its PCB and sends the SYN; @above as for
+ * engine_connect(). 0, -ENOMEM or -EHOSTUNREACH. */
+int stream_pcb_connect(struct stream *s, const uint32_t *above);
 /* Puts @c at the end of a queue. */
 void stream_append(struct chunk **head, struct chunk **tail, struct chunk *c);
 /* What streams_flush() does for one stream; frees it if it is dead. */

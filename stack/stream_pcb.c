@@ -106,18 +106,21 @@ static void on_err(void *arg, err_t err)
 
 	if (err == ERR_CLSD) /* both FINs acknowledged */
 		return;
-	if (s->err == 0)
-		s->err = err == ERR_RST ? -ECONNRESET : -ETIMEDOUT;
-	if (s->state == STREAM_ANSWERED || s->state == STREAM_OPEN)
+	if (s->err == 0 && err == ERR_RST)
+		s->err = s->state == STREAM_OPENING ? -ECONNREFUSED
+						    : -ECONNRESET;
+	else if (s->err == 0)
+		s->err = -ETIMEDOUT;
+	if (s->state == STREAM_ANSWERED || s->state == STREAM_OPENING ||
+	    s->state == STREAM_OPEN)
 		stream_set_state(s, STREAM_FAILED);
 	else if (s->state == STREAM_LINGERING)
 		stream_set_state(s, STREAM_DEAD);
 }
 
-/* A PCB was born from the SYN that stream_accept() replayed. */
-static err_t on_birth(u8_t id, struct tcp_pcb_listen *lpcb, struct tcp_pcb *pcb)
+static void adopt(struct stream *s, struct tcp_pcb *pcb)
 {
-	struct stream *s = lpcb->callback_arg;
+	u8_t id = engine_ext_id();
 
 	s->pcb = pcb;
 	tcp_arg(pcb, s);
@@ -127,6 +130,12 @@ static err_t on_birth(u8_t id, struct tcp_pcb_listen *lpcb, struct tcp_pcb *pcb)
 	tcp_nagle_disable(pcb);
 	tcp_ext_arg_set(pcb, id, s);
 	tcp_ext_arg_set_callbacks(pcb, id, &stream_pcb_births);
+}
+
+/* A PCB was born from the SYN that stream_accept() replayed. */
+static err_t on_birth(u8_t id, struct tcp_pcb_listen *lpcb, struct tcp_pcb *pcb)
+{
+	adopt(lpcb->callback_arg, pcb);
 	return ERR_OK;
 }
 
@@ -160,13 +169,12 @@ static u16_t unit_for(const struct stream *s)
 	return (u16_t)(max / s->segment * s->segment);
 }
 
-err_t stream_pcb_on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+/* The handshake is done, whoever began it. */
+static void established(struct stream *s)
 {
-	struct stream *s = arg;
+	struct tcp_pcb *pcb = s->pcb;
 	size_t limit = s->streams->config.flow_limit;
 
-	if (!pcb)
-		return ERR_OK; /* stream_accept() sees that nothing was born */
 	s->segment = pcb->mss;
 	pcb->mss = unit_for(s);
 	/* lwIP cuts segments to half the largest window it has seen. That must
@@ -175,12 +183,51 @@ err_t stream_pcb_on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 		pcb->snd_wnd_max = 2u * s->segment;
 	s->credit = limit < CREDIT_START ? limit : CREDIT_START;
 	if (pcb->rcv_wnd > s->credit) {
-		/* The SYN-ACK could not say more than 65535. */
+		/* Our SYN could not say more than 65535. */
 		pcb->rcv_wnd = pcb->rcv_ann_wnd = (tcpwnd_size_t)s->credit;
 		pcb->rcv_ann_right_edge = pcb->rcv_nxt + UINT16_MAX;
 	}
 	stream_set_state(s, STREAM_OPEN);
 	s->tell_opened = true;
 	streams_mark(s);
+}
+
+err_t stream_pcb_on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	if (pcb) /* stream_accept() sees that nothing was born */
+		established(arg);
 	return ERR_OK;
+}
+
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+	/* Left over from the SYN: a recovery would hold back the first bytes,
+	 * and the measurement of the round trip would go on until there are
+	 * some. */
+	tcp_clear_flags(pcb, TF_RTO);
+	pcb->nrtx = 0;
+	pcb->rttest = 0;
+	established(arg);
+	return ERR_OK;
+}
+
+int stream_pcb_connect(struct stream *s, const uint32_t *above)
+{
+	struct engine *e = s->streams->engine;
+	struct tcp_pcb *pcb = tcp_new_ip_type(
+		addr_is_v4(&s->remote.addr) ? IPADDR_TYPE_V4 : IPADDR_TYPE_V6);
+	int err;
+
+	if (!pcb)
+		return -ENOMEM;
+	adopt(s, pcb);
+	engine_enter(e, NULL, 0);
+	err = engine_connect(e, pcb, &s->remote, &s->container, above,
+			     on_connected);
+	streams_leave(s);
+	if (err < 0) {
+		tcp_err(pcb, NULL);
+		tcp_abort(pcb); /* silently: nothing was sent */
+	}
+	return err;
 }

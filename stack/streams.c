@@ -1,7 +1,8 @@
 /* The table of connections, and the clock of those that are armed.
  *
  * streams_input(): guard_check(), lookup, then lwIP with that one PCB on its
- * list; a SYN nobody knows makes a stream in CONNECTING and no PCB. lwIP's
+ * list; a SYN nobody knows makes a stream in CONNECTING and no PCB, and
+ * streams_connect() one in OPENING that has sent its own. lwIP's
  * callbacks (stream_pcb.c) only take notes; streams_flush() acts on them. */
 #include "stack/streams.h"
 
@@ -223,40 +224,86 @@ static int keep_syn(struct stream *s, const struct guard_segment *g)
 	return 0;
 }
 
-static struct stream *new_stream(struct streams *ss, const struct packet *p,
-				 const struct guard_segment *g)
+/* A stream without SYN and PCB, in the table. 0, -ENOSPC or -ENOMEM (counted). */
+static int new_stream(struct streams *ss, const struct endpoint *container,
+		      const struct endpoint *remote, enum stream_state state,
+		      struct stream **ret)
 {
-	const struct wire_tcp *h = (const void *)g->header;
 	struct stream *s;
 
 	if (ss->live >= ss->config.max_streams ||
 	    chunk_pool_pressed(ss->pool)) {
 		count(ss->count, COUNT_DROP_LIMIT);
-		return NULL;
+		return -ENOSPC;
 	}
 	s = calloc(1, sizeof(*s));
-	if (!s || (s->streams = ss, keep_syn(s, g)) < 0) {
-		free(s);
+	if (!s) {
 		count(ss->count, COUNT_DROP_MEMORY);
-		return NULL;
+		return -ENOMEM;
 	}
-	s->container = (struct endpoint){p->src, get16(h->sport)};
-	s->remote = (struct endpoint){p->dst, get16(h->dport)};
+	s->streams = ss;
+	s->container = *container;
+	s->remote = *remote;
+	s->state = state;
 	TAILQ_INSERT_TAIL(&ss->all, s, all);
 	ss->live++;
 	hash(s);
-	return s;
+	*ret = s;
+	return 0;
 }
 
-static void open_stream(struct streams *ss, const struct packet *p,
+static void open_stream(struct streams *ss, const struct endpoint *container,
+			const struct endpoint *remote, const struct packet *p,
 			const struct guard_segment *g)
 {
-	struct stream *s = new_stream(ss, p, g);
+	struct stream *s = NULL;
+	int err = new_stream(ss, container, remote, STREAM_CONNECTING, &s);
 
-	if (!s)
+	if (!err && keep_syn(s, g) < 0) {
+		count(ss->count, COUNT_DROP_MEMORY);
+		streams_free(s);
+		err = -ENOMEM;
+	}
+	if (err)
 		reset_unknown(ss, p, g);
 	else
 		ss->opened(ss->arg, s);
+}
+
+static bool in_time_wait(const struct stream *s)
+{
+	return s->pcb && s->pcb->state == TIME_WAIT;
+}
+
+int streams_connect(struct streams *ss, const struct endpoint *container,
+		    const struct endpoint *remote, struct stream_user *u,
+		    struct stream **ret)
+{
+	struct stream *s = find(ss, container, remote);
+	uint32_t last;
+	bool again = s && in_time_wait(s);
+	int err;
+
+	assert(addr_is_v4(&container->addr) == addr_is_v4(&remote->addr));
+	if (!plan_source_ok(ss->packets->plan, &container->addr) ||
+	    container->port == 0 || remote->port == 0)
+		return -EHOSTUNREACH;
+	if (s && !again)
+		return -EADDRINUSE;
+	if (again) {
+		last = s->pcb->snd_nxt;
+		streams_abort_pcb(s);
+	}
+	err = new_stream(ss, container, remote, STREAM_OPENING, &s);
+	if (err)
+		return err;
+	s->user = u;
+	err = stream_pcb_connect(s, again ? &last : NULL);
+	if (err)
+		streams_free(s);
+	else
+		*ret = s;
+	return err;
 }
 
 static void connecting_input(struct stream *s, const struct guard_segment *g)
@@ -275,7 +322,7 @@ static void connecting_input(struct stream *s, const struct guard_segment *g)
  * 6191)? lwIP would answer with RST. */
 static bool reopens(const struct stream *s, const struct guard_segment *g)
 {
-	return s->pcb && s->pcb->state == TIME_WAIT &&
+	return in_time_wait(s) &&
 	       (g->flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN &&
 	       TCP_SEQ_GT(g->seq, s->pcb->rcv_nxt);
 }
@@ -335,6 +382,36 @@ static void drop_payload(struct guard_segment *g)
 	((struct wire_tcp *)g->header)->flags = g->flags;
 }
 
+static void blank_options(struct guard_segment *g)
+{
+	memset(g->header + sizeof(struct wire_tcp), 1,
+	       g->header_len - sizeof(struct wire_tcp));
+}
+
+static void hand_over(struct stream *s, const struct packet *p, struct pbuf *pb)
+{
+	struct engine *e = s->streams->engine;
+
+	engine_set_packet(e, &p->src, &p->dst);
+	tcp_input(pb, &e->nif);
+}
+
+/* Of a connection that we open lwIP takes SYN|ACK and RST, and answers another
+ * ACK with RST. A bare SYN means that both opened at once (RFC 9293 3.5): the
+ * container will answer ours as if it had not. lwIP would believe the options
+ * of a SYN that does not answer ours, and a RST that acknowledges nothing. */
+static void opening_input(struct stream *s, const struct packet *p,
+			  struct guard_segment *g)
+{
+	if (!(g->flags & WIRE_TCP_ACK))
+		return;
+	if (g->ack != s->pcb->snd_nxt)
+		blank_options(g);
+	streams_enter(s);
+	hand_over(s, p, engine_pbuf(p->chunk, g->header, g->len));
+	streams_leave(s);
+}
+
 static void pcb_input(struct stream *s, const struct packet *p,
 		      struct guard_segment *g)
 {
@@ -349,17 +426,15 @@ static void pcb_input(struct stream *s, const struct packet *p,
 	if (s->pcb->state != TIME_WAIT)
 		guard_trim(g, s->pcb->rcv_nxt, usable_window(s->pcb),
 			   ss->count);
-	if (g->flags & WIRE_TCP_SYN) /* a copy of the one that was replayed */
-		memset(g->header + sizeof(struct wire_tcp), 1,
-		       g->header_len - sizeof(struct wire_tcp));
+	if (g->flags & WIRE_TCP_SYN) /* a copy of one that was taken */
+		blank_options(g);
 	pb = segment_pbuf(s, p, g);
 	if (!pb) {
 		count(ss->count, COUNT_DROP_MEMORY);
 		return;
 	}
 	streams_enter(s);
-	engine_set_packet(ss->engine, &p->src, &p->dst);
-	tcp_input(pb, &ss->engine->nif);
+	hand_over(s, p, pb);
 	if (s->pcb && !fits)
 		tcp_ack_now(s->pcb);
 	streams_leave(s);
@@ -384,12 +459,14 @@ void streams_input(struct streams *ss, const struct packet *p)
 		streams_abort_pcb(s);
 		s = NULL;
 	}
-	if (s && s->pcb)
+	if (s && s->state == STREAM_OPENING)
+		opening_input(s, p, &g);
+	else if (s && s->pcb)
 		pcb_input(s, p, &g);
 	else if (s)
 		connecting_input(s, &g);
 	else if ((g.flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN)
-		open_stream(ss, p, &g);
+		open_stream(ss, &container, &remote, p, &g);
 	else
 		reset_unknown(ss, p, &g);
 }

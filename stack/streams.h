@@ -45,6 +45,10 @@ int streams_init(struct streams *ss, const struct streams_config *config,
 /* Resets what is open, without callbacks. */
 void streams_fini(struct streams *ss);
 
+/* stack_tcp_connect(). */
+int streams_connect(struct streams *ss, const struct endpoint *container,
+		    const struct endpoint *remote, struct stream_user *u,
+		    struct stream **ret);
 /* Takes a TCP packet that packet_input() let through. */
 void streams_input(struct streams *ss, const struct packet *p);
 /* Callbacks that are due, and one ACK for each stream that got bytes. */

@@ -168,10 +168,12 @@ struct rig *rig_new_with(const struct rig_options *o)
 		.offload = o->offload,
 		.flow_limit = o->flow_limit,
 		.memory_limit = o->memory_limit,
-		.max_streams = 100000,
+		.max_streams = o->max_streams ? o->max_streams : 100000,
 		.seed = {1, 2},
 	};
 
+	if (o->peer)
+		memcpy(config.peer, o->peer, sizeof(config.peer));
 	r->plan = config.plan;
 	r->sink.put = put;
 	r->host = (struct stack_host){.tcp_open = tcp_open,
@@ -371,6 +373,41 @@ void rig_open(struct rig *r, struct rig_peer *p, struct rig_owner *o)
 	p->seq++;
 	p->ack = s->seq + 1;
 	rig_send(r, p, WIRE_TCP_ACK, NULL, 0);
+	assert_int_equal(o->opened, 1);
+	rig_drain(r);
+}
+
+int rig_connect(struct rig *r, struct rig_peer *p, struct rig_owner *o)
+{
+	o->user.events = &events;
+	return stack_tcp_connect(r->st, &p->self, &p->remote, &o->user,
+				 &o->stream);
+}
+
+struct rig_segment *rig_take_syn(struct rig *r, struct rig_peer *p)
+{
+	struct rig_segment *s = rig_take(r);
+
+	assert_non_null(s);
+	assert_int_equal(s->flags, WIRE_TCP_SYN);
+	p->ack = s->seq + 1;
+	return s;
+}
+
+void rig_open_inbound(struct rig *r, struct rig_peer *p, struct rig_owner *o)
+{
+	struct rig_segment *s;
+
+	rig_drain(r);
+	assert_int_equal(rig_connect(r, p, o), 0);
+	rig_take_syn(r, p);
+	rig_send(r, p, WIRE_TCP_SYN | WIRE_TCP_ACK, NULL, 0);
+	p->seq++;
+	s = rig_take(r);
+	assert_non_null(s);
+	assert_int_equal(s->flags, WIRE_TCP_ACK);
+	assert_int_equal(s->seq, p->ack);
+	assert_int_equal(s->ack, p->seq);
 	assert_int_equal(o->opened, 1);
 	rig_drain(r);
 }

@@ -68,6 +68,8 @@ struct rig_options {
 	bool offload;
 	uint16_t mtu;
 	size_t flow_limit, memory_limit;
+	unsigned max_streams; /* 0: plenty */
+	const uint8_t *peer;  /* stack_config.peer; NULL: not known */
 };
 
 struct rig *rig_new(void);
@@ -100,6 +102,12 @@ void rig_drain(struct rig *r);
 
 /* SYN, stream_accept(), SYN-ACK, ACK: an open stream owned by @o. */
 void rig_open(struct rig *r, struct rig_peer *p, struct rig_owner *o);
+/* stack_tcp_connect() from @p->remote to @p->self for @o. */
+int rig_connect(struct rig *r, struct rig_peer *p, struct rig_owner *o);
+/* Takes the SYN of rig_connect(): @p expects what follows it. */
+struct rig_segment *rig_take_syn(struct rig *r, struct rig_peer *p);
+/* rig_connect(), SYN-ACK, ACK: an open stream owned by @o. */
+void rig_open_inbound(struct rig *r, struct rig_peer *p, struct rig_owner *o);
 /* Writes @len bytes of pattern to the container; asserts that there is room. */
 void rig_write(struct rig *r, struct rig_owner *o, size_t len);
 /* Acknowledges everything sent to @p so far. Returns the payload bytes seen. */

@@ -138,8 +138,11 @@ static void test_a_datagram_reaches_the_container(void **state)
 
 static void test_without_offload_checksums_are_complete(void **state)
 {
-	struct rig *r = rig_new_with(
-		&(struct rig_options){false, RIG_MTU, 1u << 20, 64u << 20});
+	struct rig *r =
+		rig_new_with(&(struct rig_options){.offload = false,
+						   .mtu = RIG_MTU,
+						   .flow_limit = 1u << 20,
+						   .memory_limit = 64u << 20});
 
 	fill();
 	for (int v4 = 0; v4 < 2; v4++) {

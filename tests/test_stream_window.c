@@ -146,8 +146,11 @@ static void test_many_small_writes_make_few_large_segments(void **state)
 
 static void test_memory_that_is_short_tightens_windows(void **state)
 {
-	struct rig *r = rig_new_with(
-		&(struct rig_options){true, RIG_MTU, 1u << 20, 2u << 20});
+	struct rig *r =
+		rig_new_with(&(struct rig_options){.offload = true,
+						   .mtu = RIG_MTU,
+						   .flow_limit = 1u << 20,
+						   .memory_limit = 2u << 20});
 	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
 	struct rig_owner o = {0};
 	struct chunk *hoard[30];
@@ -172,8 +175,11 @@ static void test_memory_that_is_short_tightens_windows(void **state)
 
 static void test_without_offload_segments_fit_the_mtu(void **state)
 {
-	struct rig *r = rig_new_with(
-		&(struct rig_options){false, RIG_MTU, 1u << 20, 64u << 20});
+	struct rig *r =
+		rig_new_with(&(struct rig_options){.offload = false,
+						   .mtu = RIG_MTU,
+						   .flow_limit = 1u << 20,
+						   .memory_limit = 64u << 20});
 	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
 	struct rig_owner o = {0};
 
@@ -222,8 +228,11 @@ static void test_bytes_leave_in_super_frames_of_the_peers_mss(void **state)
  * for. */
 static void test_a_small_window_opens_in_small_steps(void **state)
 {
-	struct rig *r = rig_new_with(
-		&(struct rig_options){true, 65520, 64u << 10, 64u << 20});
+	struct rig *r =
+		rig_new_with(&(struct rig_options){.offload = true,
+						   .mtu = 65520,
+						   .flow_limit = 64u << 10,
+						   .memory_limit = 64u << 20});
 	struct rig_peer p = rig_peer(hosts[0], 80, 40000);
 	struct rig_owner o = {0};
 	uint32_t window = 0xffff;

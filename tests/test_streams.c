@@ -263,8 +263,11 @@ static void test_tiny_segments_out_of_order_are_bounded(void **state)
 static void test_many_stalled_hosts_stay_within_the_budget(void **state)
 {
 	const size_t limit = 4u << 20;
-	struct rig *r = rig_new_with(
-		&(struct rig_options){true, RIG_MTU, 1u << 20, limit});
+	struct rig *r =
+		rig_new_with(&(struct rig_options){.offload = true,
+						   .mtu = RIG_MTU,
+						   .flow_limit = 1u << 20,
+						   .memory_limit = limit});
 	struct rig_peer peers[60];
 	struct rig_owner owners[60];
 
