@@ -30,3 +30,16 @@ bool guest_has(const struct guest *g, const struct in6_addr *a)
 {
 	return find(g, a) < g->n;
 }
+
+bool guest_newest(const struct guest *g, bool v4, struct in6_addr *ret)
+{
+	for (unsigned i = 0; i < g->n; i++) {
+		const struct in6_addr *a = &g->addr[i];
+
+		if (addr_is_v4(a) == v4 && !addr_is_linklocal(a)) {
+			*ret = *a;
+			return true;
+		}
+	}
+	return false;
+}

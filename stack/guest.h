@@ -14,6 +14,9 @@ struct guest {
 
 /* Cheap for the address that was learned last. */
 void guest_learn(struct guest *g, const struct in6_addr *a);
+/* The address of the family, not link-local, that was learned last; false if
+ * there is none. */
+bool guest_newest(const struct guest *g, bool v4, struct in6_addr *ret);
 bool guest_has(const struct guest *g, const struct in6_addr *a);
 
 #endif

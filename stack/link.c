@@ -34,6 +34,12 @@ static bool is_zero(const uint8_t mac[WIRE_MAC_LEN])
 	return memcmp(mac, zero, WIRE_MAC_LEN) == 0;
 }
 
+void link_set_peer(struct link *l, const uint8_t mac[WIRE_MAC_LEN])
+{
+	if (!is_group(mac) && !is_zero(mac))
+		memcpy(l->peer, mac, sizeof(l->peer));
+}
+
 static bool macs_ok(const struct link *l, const struct wire_eth *eth)
 {
 	if (is_group(eth->src) || is_zero(eth->src) ||

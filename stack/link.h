@@ -21,6 +21,10 @@ struct link {
 void link_init(struct link *l, struct frame_sink *sink, const struct plan *plan,
 	       struct counters *count, bool offload);
 
+/* Where frames go until the container's first one shows its MAC; all zero or a
+ * group address: to everybody. */
+void link_set_peer(struct link *l, const uint8_t mac[WIRE_MAC_LEN]);
+
 /* Checks and strips the Ethernet header of @frame (VLAN tags are refused),
  * learns the sender's MAC, counts. The ethertype in host order, with *@ret the
  * rest of the frame; 0 if it was dropped. */

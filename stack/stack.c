@@ -82,6 +82,7 @@ struct stack *stack_new(const struct stack_config *config,
 	st->host = host;
 	chunk_pool_init(&st->pool, config->memory_limit);
 	link_init(&st->link, sink, &st->plan, &st->count, config->offload);
+	link_set_peer(&st->link, config->peer);
 	packet_init(&st->packets, &st->link, &st->pool, &st->plan, &st->count,
 		    (uint32_t)config->seed[1]);
 	if (init_tcp(st, config) < 0) {
@@ -113,6 +114,11 @@ struct chunk_pool *stack_pool(struct stack *st)
 const struct counters *stack_counters(const struct stack *st)
 {
 	return &st->count;
+}
+
+bool stack_guest(const struct stack *st, bool v4, struct in6_addr *ret)
+{
+	return guest_newest(&st->link.guest, v4, ret);
 }
 
 unsigned stack_streams(const struct stack *st)

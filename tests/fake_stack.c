@@ -1,6 +1,7 @@
 #include "tests/fake_stack.h"
 #include "tests/test.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,4 +93,16 @@ void stack_echo_error(struct stack *st, const struct icmpmsg_error *e,
 
 	set_echo(o, echo);
 	set_error(o, e);
+}
+
+bool stack_guest(const struct stack *st, bool v4, struct in6_addr *ret)
+{
+	return false;
+}
+
+int stack_tcp_connect(struct stack *st, const struct endpoint *container,
+		      const struct endpoint *remote, struct stream_user *u,
+		      struct stream **ret)
+{
+	return -EHOSTUNREACH;
 }

@@ -1,5 +1,6 @@
 /* The datagram half of the stack, recording what the relays send to the
- * container: list fake_stack.c among the SOURCES of a test. */
+ * container: list fake_stack.c among the SOURCES of a test. Of the other half
+ * it has a container without addresses, which cannot be connected to. */
 #ifndef TESTS_FAKE_STACK_H
 #define TESTS_FAKE_STACK_H
 

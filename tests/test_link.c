@@ -82,6 +82,24 @@ static void test_a_frame_is_stripped_and_its_sender_learned(void **state)
 	assert_int_equal(counted(r, COUNT_FRAMES_IN), 4);
 }
 
+static void test_a_mac_that_is_known_is_used_until_one_is_seen(void **state)
+{
+	static const uint8_t known[] = {2, 9, 8, 7, 6, 5};
+	static const uint8_t group[] = {0x33, 0x33, 0, 0, 0, 1};
+	static const uint8_t zero[WIRE_MAC_LEN];
+	struct rig *r = *state;
+	struct frames_buf b;
+
+	link_set_peer(&r->link, known);
+	assert_memory_equal(r->link.peer, known, WIRE_MAC_LEN);
+	link_set_peer(&r->link, zero);
+	link_set_peer(&r->link, group);
+	assert_memory_equal(r->link.peer, known, WIRE_MAC_LEN);
+	frames_udp(&b, "10.0.2.100", 1, "192.0.2.1", 2, "x", 1);
+	assert_int_equal(give(r, &b), WIRE_ETH_IPV4);
+	assert_memory_equal(r->link.peer, frames_guest_mac, WIRE_MAC_LEN);
+}
+
 static void test_every_length_below_a_header_is_dropped(void **state)
 {
 	struct rig *r = *state;
@@ -360,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LINK_TEST(test_a_frame_is_stripped_and_its_sender_learned),
+		LINK_TEST(test_a_mac_that_is_known_is_used_until_one_is_seen),
 		LINK_TEST(test_every_length_below_a_header_is_dropped),
 		LINK_TEST(test_a_frame_longer_than_any_packet_is_dropped),
 		LINK_TEST(test_wrong_macs_are_dropped_and_not_learned),
