@@ -1,10 +1,11 @@
 /* The wiring of the container's side. stack_input() is the way of a frame:
- * link -> packet -> streams, dgram, ndp, icmpmsg. */
+ * link -> packet -> streams, dgram, ndp, icmpin, icmpmsg. */
 #include "stack/stack.h"
 
 #include "stack/arp.h"
 #include "stack/dhcp4.h"
 #include "stack/engine.h"
+#include "stack/icmpin.h"
 #include "stack/link.h"
 #include "stack/ndp.h"
 #include "stack/packet.h"
@@ -12,6 +13,7 @@
 #include "stack/wire.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,13 +158,26 @@ static void udp(struct stack *st, const struct packet *p)
 		dgram_input(&st->engine, p, on_dgram, st);
 }
 
+static void unreachable(struct stack *st, const struct icmpin_unreach *u)
+{
+	if (u->proto == WIRE_PROTO_TCP)
+		streams_unreachable(&st->streams, &u->container, &u->remote,
+				    u->seq,
+				    u->refused ? -ECONNREFUSED : -EHOSTUNREACH);
+	else if (st->host->udp_unreachable)
+		st->host->udp_unreachable(st->host, &u->container, &u->remote);
+}
+
 static void control(struct stack *st, const struct packet *p)
 {
+	struct icmpin_unreach u;
 	struct icmpmsg_echo echo;
 
 	if (p->proto == WIRE_PROTO_ICMPV6 && ndp_input(&st->ndp, p))
 		return;
-	if (icmpmsg_input(&st->packets, p, &echo))
+	if (icmpin_unreachable(&st->plan, p, &u))
+		unreachable(st, &u);
+	else if (icmpmsg_input(&st->packets, p, &echo))
 		st->host->echo_input(st->host, &echo);
 }
 

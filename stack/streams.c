@@ -121,7 +121,7 @@ void streams_leave(struct stream *s)
 	rearm(s);
 }
 
-void streams_abort_pcb(struct stream *s)
+static void end_pcb(struct stream *s, bool reset)
 {
 	streams_enter(s);
 	/* The byte of a zero window probe is not in the container's window, and
@@ -129,8 +129,13 @@ void streams_abort_pcb(struct stream *s)
 	if (s->pcb->persist_backoff && s->pcb->snd_nxt == s->pcb->lastack + 1)
 		s->pcb->snd_nxt = s->pcb->lastack;
 	tcp_err(s->pcb, NULL);
-	tcp_abort(s->pcb);
+	tcp_abandon(s->pcb, reset);
 	streams_leave(s);
+}
+
+void streams_abort_pcb(struct stream *s)
+{
+	end_pcb(s, true);
 }
 
 int streams_init(struct streams *ss, const struct streams_config *config,
@@ -469,6 +474,18 @@ void streams_input(struct streams *ss, const struct packet *p)
 		open_stream(ss, &container, &remote, p, &g);
 	else
 		reset_unknown(ss, p, &g);
+}
+
+void streams_unreachable(struct streams *ss, const struct endpoint *container,
+			 const struct endpoint *remote, uint32_t seq, int err)
+{
+	struct stream *s = find(ss, container, remote);
+
+	if (!s || s->state != STREAM_OPENING || seq != s->pcb->snd_nxt - 1)
+		return;
+	s->err = err;
+	end_pcb(s, false);
+	stream_set_state(s, STREAM_FAILED);
 }
 
 void streams_flush(struct streams *ss)

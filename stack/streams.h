@@ -51,6 +51,12 @@ int streams_connect(struct streams *ss, const struct endpoint *container,
 		    struct stream **ret);
 /* Takes a TCP packet that packet_input() let through. */
 void streams_input(struct streams *ss, const struct packet *p);
+/* The container says by ICMP that the segment of sequence number @seq to
+ * @container arrived nowhere: @err, if it was the SYN of a connection that is
+ * still to open, ends that. Anything later may be forged or pass by (RFC 5927),
+ * and is left to TCP. */
+void streams_unreachable(struct streams *ss, const struct endpoint *container,
+			 const struct endpoint *remote, uint32_t seq, int err);
 /* Callbacks that are due, and one ACK for each stream that got bytes. */
 void streams_flush(struct streams *ss);
 nsec_t streams_deadline(const struct streams *ss);

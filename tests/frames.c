@@ -241,6 +241,19 @@ void frames_icmp(struct frames_buf *b, const char *src, const char *dst,
 	frames_seal(b);
 }
 
+void frames_icmp_error(struct frames_buf *b, const char *src, const char *dst,
+		       uint8_t type, uint8_t code, const void *packet,
+		       size_t len)
+{
+	uint8_t *body = calloc(1, 4 + len);
+
+	assert_non_null(body);
+	if (len)
+		memcpy(body + 4, packet, len);
+	frames_icmp(b, src, dst, type, code, body, 4 + len);
+	free(body);
+}
+
 void frames_tcp(struct frames_buf *b, const struct frames_tcp *t)
 {
 	struct wire_tcp tcp = {.flags = t->flags};

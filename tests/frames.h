@@ -66,6 +66,11 @@ void frames_udp(struct frames_buf *b, const char *src, uint16_t sport,
 void frames_icmp(struct frames_buf *b, const char *src, const char *dst,
 		 uint8_t type, uint8_t code, const void *body, size_t len);
 
+/* An ICMP or ICMPv6 error that quotes @len bytes of an IP packet. */
+void frames_icmp_error(struct frames_buf *b, const char *src, const char *dst,
+		       uint8_t type, uint8_t code, const void *packet,
+		       size_t len);
+
 struct frames_tcp {
 	const char *src, *dst;
 	uint16_t sport, dport;

@@ -159,6 +159,17 @@ static void echo_input(struct stack_host *h, const struct icmpmsg_echo *e)
 {
 }
 
+static void udp_unreachable(struct stack_host *h,
+			    const struct endpoint *container,
+			    const struct endpoint *remote)
+{
+	struct rig *r = container_of(h, struct rig, host);
+
+	r->unreachables++;
+	r->lost_container = *container;
+	r->lost_remote = *remote;
+}
+
 struct rig *rig_new_with(const struct rig_options *o)
 {
 	struct rig *r = calloc(1, sizeof(*r));
@@ -178,7 +189,8 @@ struct rig *rig_new_with(const struct rig_options *o)
 	r->sink.put = put;
 	r->host = (struct stack_host){.tcp_open = tcp_open,
 				      .udp_input = udp_input,
-				      .echo_input = echo_input};
+				      .echo_input = echo_input,
+				      .udp_unreachable = udp_unreachable};
 	r->now = 1000 * NSEC_PER_SEC;
 	r->st = stack_new(&config, &r->sink, &r->host, r->now);
 	assert_non_null(r->st);

@@ -53,6 +53,8 @@ struct rig {
 	struct rig_owner *next_owner; /* attached to the next stream */
 	unsigned dgrams;
 	struct dgram last_dgram; /* payload not kept */
+	unsigned unreachables;   /* udp_unreachable() calls, and the last one */
+	struct endpoint lost_container, lost_remote;
 };
 
 /* The container's end of a connection. */

@@ -3,6 +3,7 @@
  * what a fuzzer does not find by chance: addresses and checksums. */
 #include "stack/arp.h"
 #include "stack/dhcp4.h"
+#include "stack/icmpin.h"
 #include "stack/icmpmsg.h"
 #include "stack/ndp.h"
 
@@ -84,6 +85,7 @@ static void mend(uint8_t *frame, size_t len, uint8_t flags)
 static void take(struct world *w, const struct packet *p)
 {
 	struct icmpmsg_error e = {.why = ICMPMSG_TOO_BIG, .mtu = 1280};
+	struct icmpin_unreach u;
 	struct icmpmsg_echo echo;
 
 	assert(p->l4_len >= 8 && p->l4_len <= 65535);
@@ -93,6 +95,7 @@ static void take(struct world *w, const struct packet *p)
 		return;
 	else if ((p->proto == WIRE_PROTO_ICMP ||
 		  p->proto == WIRE_PROTO_ICMPV6) &&
+		 !icmpin_unreachable(&w->plan, p, &u) &&
 		 icmpmsg_input(&w->pl, p, &echo))
 		icmpmsg_send_reply(
 			&w->pl, &(struct icmpmsg_echo){.src = echo.dst,
