@@ -1,0 +1,440 @@
+/* A rule in force has a port for each address and port number of the host. One
+ * that does not follow listens from the start; one that follows is held bound
+ * (TCP) or was bound once (UDP), and opens and closes as sock_diag says. */
+#include "port/forward.h"
+
+#include "port/forward_addrs.h"
+#include "port/forward_impl.h"
+#include "stack/container_of.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* How often another port is picked because the other family has it in use. */
+#define PICKS 16
+bool forward_is_udp(const struct forward *f)
+{
+	return f->rule.proto == RULE_UDP;
+}
+
+/* Clients. */
+
+static struct forward_port *port_of(struct listener *l)
+{
+	return container_of(l, struct forward_port, listener);
+}
+
+static void on_accepted(struct listener *l, int fd,
+			const struct endpoint *client)
+{
+	struct forward_port *p = port_of(l);
+	struct forward *f = p->forward;
+
+	inbound_tcp_open(f->owner->deps.tcp, fd, client, f->target,
+			 p->guest_port);
+}
+
+static void on_received(struct listener *l, const struct endpoint *client,
+			const struct endpoint *local, const uint8_t *buf,
+			size_t len)
+{
+	struct forward_port *p = port_of(l);
+	struct forward *f = p->forward;
+
+	inbound_udp_client(f->owner->deps.udp, l, client, local, f->target,
+			   p->guest_port, buf, len);
+}
+
+static const struct listener_events listener_events = {
+	.accepted = on_accepted,
+	.received = on_received,
+};
+
+/* Opening and closing. */
+
+void forward_close_port(struct forward_port *p)
+{
+	struct forwards *fs = p->forward->owner;
+
+	if (forward_is_udp(p->forward) && p->listener.fd >= 0)
+		inbound_udp_forget(fs->deps.udp, &p->listener);
+	listener_close(&p->listener);
+}
+
+static void close_ports(struct forward *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		forward_close_port(&f->ports[i]);
+}
+
+static int too_many(const struct forward *f, struct fail *why)
+{
+	struct rlimit limit = {0};
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return fail_set(why, -EMFILE,
+			"too many open files: %zu ports need a descriptor "
+			"each, the limit is %llu (RLIMIT_NOFILE, ulimit -n), "
+			"and %d are kept for everything else",
+			f->n, (unsigned long long)limit.rlim_cur,
+			HOSTSOCK_RESERVE);
+}
+
+/* Says what @err, of opening @e, means. */
+int forward_explain(const struct forward *f, const struct endpoint *e, int err,
+		    struct fail *why)
+{
+	const char *proto = forward_is_udp(f) ? "udp" : "tcp";
+	char text[ENDPOINT_STRLEN];
+
+	endpoint_format(e, text);
+	switch (err) {
+	case -EADDRINUSE:
+		return fail_set(why, err, "address in use: %s (%s)", text,
+				proto);
+	case -EADDRNOTAVAIL:
+		return fail_set(why, err,
+				"the host has no such address: %s (%s)", text,
+				proto);
+	case -EACCES:
+		return fail_set(why, err,
+				"not allowed: %s (%s); ports below the sysctl "
+				"net.ipv4.ip_unprivileged_port_start need "
+				"privilege",
+				text, proto);
+	case -EAFNOSUPPORT:
+		return fail_set(why, err, "the kernel has no IPv%d: %s (%s)",
+				addr_is_v4(&e->addr) ? 4 : 6, text, proto);
+	case -EMFILE:
+	case -ENFILE:
+		return too_many(f, why);
+	default:
+		return fail_set(why, err, "%s (%s): %s", text, proto,
+				strerror(-err));
+	}
+}
+
+int forward_open_port(struct forward_port *p)
+{
+	struct forward *f = p->forward;
+	int err = listener_open(&p->listener, f->owner->deps.loop,
+				forward_is_udp(f), &p->local, &listener_events);
+
+	if (err == 0)
+		p->local = p->listener.local;
+	return err;
+}
+
+/* Opens all ports of the address whose ports begin at @first. */
+static int open_addr(struct forward *f, size_t first, struct fail *why)
+{
+	for (size_t i = first; i < first + f->per_addr; i++) {
+		int err = forward_open_port(&f->ports[i]);
+
+		if (err < 0)
+			return forward_explain(f, &f->ports[i].local, err, why);
+	}
+	return 0;
+}
+
+static bool family_is_absent(int err)
+{
+	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
+}
+
+/* May the family of the address at @first be left out because the kernel does not
+ * have it: was "every address of both" asked for? */
+static bool can_do_without(const struct forward *f, size_t first)
+{
+	return f->rule.families == (RULE_IPV4 | RULE_IPV6) &&
+	       f->n > f->per_addr && !f->rule.ifname[0] &&
+	       addr_is_unspecified(&f->ports[first].local.addr);
+}
+
+static void drop_addr(struct forward *f, size_t first)
+{
+	unsigned family =
+		addr_is_v4(&f->ports[first].local.addr) ? RULE_IPV4 : RULE_IPV6;
+
+	f->rule.families &= ~family;
+	f->n -= f->per_addr;
+	memmove(&f->ports[first], &f->ports[first + f->per_addr],
+		(f->n - first) * sizeof(f->ports[0]));
+}
+
+/* All addresses, or none and why. With a port that is to be picked, those behind
+ * the first address take the port that it got. */
+static int open_ports(struct forward *f, struct fail *why)
+{
+	size_t at = 0;
+
+	while (at < f->n) {
+		int err;
+
+		if (f->rule.host_port == 0 && at > 0)
+			f->ports[at].local.port = f->ports[0].local.port;
+		err = open_addr(f, at, why);
+		if (err == 0) {
+			at += f->per_addr;
+		} else if (family_is_absent(err) && can_do_without(f, at)) {
+			drop_addr(f, at);
+		} else {
+			close_ports(f);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int pick_and_open(struct forward *f, struct fail *why)
+{
+	int err = -EADDRINUSE;
+
+	for (int i = 0; i < PICKS && err == -EADDRINUSE; i++) {
+		for (size_t at = 0; at < f->n; at++)
+			f->ports[at].local.port = 0;
+		err = open_ports(f, why);
+	}
+	if (err == 0)
+		f->rule.host_port = f->rule.host_port_end =
+			f->ports[0].local.port;
+	return err;
+}
+
+static int start_ports(struct forward *f, struct fail *why)
+{
+	for (size_t i = 0; i < f->n && !forward_is_udp(f); i++) {
+		int err = listener_start(&f->ports[i].listener);
+
+		if (err < 0) {
+			close_ports(f);
+			return forward_explain(f, &f->ports[i].local, err, why);
+		}
+	}
+	return 0;
+}
+
+/* Rules. */
+
+static void free_forward(struct forward *f)
+{
+	if (f->target)
+		f->target->unanswered = NULL;
+	target_put(f->target);
+	free(f->ports);
+	free(f);
+}
+
+static int make_ports(struct forward *f, const struct forward_addrs *addrs,
+		      struct fail *why)
+{
+	struct rlimit limit;
+
+	f->per_addr = rule_ports(&f->rule);
+	f->n = addrs->n * f->per_addr;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    f->n + HOSTSOCK_RESERVE > limit.rlim_cur)
+		return too_many(f, why);
+	f->ports = calloc(f->n, sizeof(f->ports[0]));
+	if (!f->ports)
+		return fail_set(why, -ENOMEM, "no memory for %zu ports", f->n);
+	for (size_t i = 0; i < f->n; i++) {
+		size_t offset = i % f->per_addr;
+
+		f->ports[i] = (struct forward_port){
+			.listener = {.fd = -1, .watch.fd = -1},
+			.forward = f,
+			.local = {addrs->addr[i / f->per_addr],
+				  (uint16_t)(f->rule.host_port + offset)},
+			.guest_port = (uint16_t)(f->rule.guest_port + offset),
+		};
+	}
+	return 0;
+}
+
+static int make_forward(struct forwards *fs, const struct rule *r,
+			struct forward **ret, struct fail *why)
+{
+	struct forward_addrs addrs;
+	struct forward *f;
+	int err = forward_addrs_find(r, &addrs, why);
+
+	if (err < 0)
+		return err;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return fail_set(why, -ENOMEM, "no memory for a rule");
+	f->owner = fs;
+	f->rule = *r;
+	f->target = target_new(&r->guest_addr, fs->deps.guest);
+	err = f->target ? make_ports(f, &addrs, why)
+			: fail_set(why, -ENOMEM, "no memory for a rule");
+	if (err < 0) {
+		free_forward(f);
+		return err;
+	}
+	f->target->unanswered = forward_watch_unanswered;
+	f->target->arg = f;
+	*ret = f;
+	return 0;
+}
+
+static bool have_room(struct forwards *fs)
+{
+	size_t room = fs->room ? 2 * fs->room : 16;
+	struct forward **more;
+
+	if (fs->n < fs->room)
+		return true;
+	more = realloc(fs->list, room * sizeof(fs->list[0]));
+	if (!more)
+		return false;
+	fs->list = more;
+	fs->room = room;
+	return true;
+}
+
+/* It is bound, and in the list. */
+static int begin_following(struct forward *f, struct fail *why)
+{
+	int err;
+
+	for (size_t i = 0; i < f->n && forward_is_udp(f); i++)
+		forward_close_port(&f->ports[i]);
+	err = follow_use(&f->owner->follow, forward_watch_proto(f));
+	if (err == -EOPNOTSUPP)
+		return fail_set(why, err,
+				"following is not possible: the container's "
+				"sockets cannot be seen from here (no network "
+				"namespace was named, or the kernel lacks "
+				"sock_diag)");
+	return err < 0 ? fail_set(why, err, "sock_diag: %s", strerror(-err))
+		       : 0;
+}
+
+static int open_forward(struct forward *f, struct fail *why)
+{
+	int err =
+		f->rule.host_port ? open_ports(f, why) : pick_and_open(f, why);
+
+	return err == 0 && !f->rule.follow ? start_ports(f, why) : err;
+}
+
+int forward_add(struct forwards *fs, const struct rule *r,
+		const struct forward **ret, struct fail *why)
+{
+	struct forward *f;
+	int err;
+
+	if (!have_room(fs))
+		return fail_set(why, -ENOMEM, "no memory for a rule");
+	err = make_forward(fs, r, &f, why);
+	if (err < 0)
+		return err;
+	err = open_forward(f, why);
+	if (err < 0) {
+		free_forward(f);
+		return err;
+	}
+	f->id = ++fs->last_id;
+	fs->list[fs->n++] = f;
+	if (r->follow)
+		err = begin_following(f, why);
+	if (err < 0) {
+		fs->n--;
+		close_ports(f);
+		free_forward(f);
+		return err;
+	}
+	*ret = f;
+	return 0;
+}
+
+/* Where the first rule is whose id is not below @id. */
+static size_t find(const struct forwards *fs, unsigned id)
+{
+	size_t low = 0, high = fs->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (fs->list[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int forward_remove(struct forwards *fs, unsigned id)
+{
+	size_t at = find(fs, id);
+	struct forward *f;
+
+	if (at == fs->n || fs->list[at]->id != id)
+		return -ENOENT;
+	f = fs->list[at];
+	fs->n--;
+	memmove(&fs->list[at], &fs->list[at + 1],
+		(fs->n - at) * sizeof(fs->list[0]));
+	if (f->rule.follow)
+		follow_unuse(&fs->follow, forward_watch_proto(f));
+	close_ports(f);
+	free_forward(f);
+	return 0;
+}
+
+struct forwards *forward_new(const struct forward_deps *deps)
+{
+	struct forwards *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return NULL;
+	fs->deps = *deps;
+	forward_watch_init(fs);
+	return fs;
+}
+
+void forward_free(struct forwards *fs)
+{
+	if (!fs)
+		return;
+	while (fs->n > 0)
+		forward_remove(fs, fs->list[fs->n - 1]->id);
+	follow_fini(&fs->follow);
+	free(fs->list);
+	free(fs);
+}
+
+const struct forward *forward_next(const struct forwards *fs,
+				   const struct forward *prev)
+{
+	size_t at = prev ? find(fs, prev->id + 1) : 0;
+
+	return at < fs->n ? fs->list[at] : NULL;
+}
+
+unsigned forward_id(const struct forward *f)
+{
+	return f->id;
+}
+
+const struct rule *forward_rule(const struct forward *f)
+{
+	return &f->rule;
+}
+
+unsigned forward_bound(const struct forward *f, struct endpoint *ret,
+		       unsigned max)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < f->n; i += f->per_addr, n++) {
+		if (n < max)
+			ret[n] = f->ports[i].local;
+	}
+	return n;
+}

@@ -1,0 +1,84 @@
+#include "port/forward_addrs.h"
+
+#include "port/hostsock.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static unsigned family_of(const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? RULE_IPV4 : RULE_IPV6;
+}
+
+static bool from_sockaddr(const struct sockaddr *sa, struct in6_addr *ret)
+{
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	if (sa && sa->sa_family == AF_INET) {
+		memcpy(&v4, sa, sizeof(v4));
+		*ret = addr_from_v4(ntohl(v4.sin_addr.s_addr));
+		return true;
+	}
+	if (!sa || sa->sa_family != AF_INET6)
+		return false;
+	memcpy(&v6, sa, sizeof(v6));
+	*ret = v6.sin6_addr;
+	return true;
+}
+
+/* The addresses of one family that the interface has. */
+static void add_family(const struct ifaddrs *list, const char *name,
+		       unsigned family, struct forward_addrs *ret)
+{
+	struct in6_addr a;
+
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		if (strcmp(i->ifa_name, name) == 0 &&
+		    from_sockaddr(i->ifa_addr, &a) && family_of(&a) == family &&
+		    ret->n < FORWARD_ADDRS_MAX &&
+		    hostsock_scoped(&a, name, &a) == 0)
+			ret->addr[ret->n++] = a;
+	}
+}
+
+static int find_of_interface(const struct rule *r, struct forward_addrs *ret,
+			     struct fail *why)
+{
+	struct ifaddrs *list;
+
+	if (if_nametoindex(r->ifname) == 0)
+		return fail_set(why, -ENODEV, "the host has no interface '%s'",
+				r->ifname);
+	if (getifaddrs(&list) < 0)
+		return fail_errno(why, "cannot list the host's addresses");
+	if (r->families & RULE_IPV4)
+		add_family(list, r->ifname, RULE_IPV4, ret);
+	if (r->families & RULE_IPV6)
+		add_family(list, r->ifname, RULE_IPV6, ret);
+	freeifaddrs(list);
+	if (ret->n == 0)
+		return fail_set(why, -EADDRNOTAVAIL,
+				"interface '%s' has no address of that family",
+				r->ifname);
+	return 0;
+}
+
+int forward_addrs_find(const struct rule *r, struct forward_addrs *ret,
+		       struct fail *why)
+{
+	ret->n = 0;
+	if (r->ifname[0])
+		return find_of_interface(r, ret, why);
+	if (!addr_is_unspecified(&r->host_addr)) {
+		ret->addr[ret->n++] = r->host_addr;
+		return 0;
+	}
+	if (r->families & RULE_IPV4)
+		ret->addr[ret->n++] = addr_from_v4(0);
+	if (r->families & RULE_IPV6)
+		ret->addr[ret->n++] = in6addr_any;
+	return 0;
+}

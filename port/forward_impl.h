@@ -1,0 +1,52 @@
+/* What the files of forward.h share, and nobody else includes. */
+#ifndef PORT_FORWARD_IMPL_H
+#define PORT_FORWARD_IMPL_H
+
+#include "port/follow.h"
+#include "port/forward.h"
+
+#define FORWARD_NOTE_LEN 256
+
+struct forward_port {
+	struct listener listener;
+	struct forward *forward;
+	struct endpoint local; /* while the listener is closed, too */
+	uint16_t guest_port;
+	bool told; /* that it cannot be opened */
+};
+
+struct forward {
+	unsigned id;
+	struct forwards *owner;
+	struct rule rule;
+	struct target *target;
+	struct forward_port *ports;
+	size_t n, per_addr; /* in all, and of each address */
+	bool told;          /* the log has forward_note() */
+	char note[FORWARD_NOTE_LEN];
+};
+
+struct forwards {
+	struct forward_deps deps;
+	struct forward **list; /* by id */
+	size_t n, room;
+	unsigned last_id;
+	struct follow follow;
+	nsec_t looked_at;
+};
+
+/* Opens and closes one of a rule's ports; 0 or -errno. */
+int forward_open_port(struct forward_port *p);
+void forward_close_port(struct forward_port *p);
+/* Says what @err, met when @e was to be opened for @f, means. */
+int forward_explain(const struct forward *f, const struct endpoint *e, int err,
+		    struct fail *why);
+bool forward_is_udp(const struct forward *f);
+
+/* In forward_watch.c. */
+void forward_watch_init(struct forwards *fs);
+enum sockdiag_proto forward_watch_proto(const struct forward *f);
+/* target.unanswered() of every rule; t->arg is the rule. */
+void forward_watch_unanswered(struct target *t, uint16_t port);
+
+#endif
