@@ -1,33 +1,27 @@
 #include "port/hostsock.h"
 
+#include "port/hostsock_impl.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-/* After the headers of libc, which define what it needs twice otherwise. */
-#include <linux/errqueue.h>
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
+/* How often another free port is picked when somebody took the last one before
+ * it was bound by its number. */
+#define PICKS 16
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-/* Room for one extended error with the offender's address, and to spare. */
-#define CONTROL_LEN 256
-
-static bool is_scoped(const struct in6_addr *a)
+bool hostsock_is_scoped(const struct in6_addr *a)
 {
 	return !addr_is_v4(a) && addr_is_linklocal(a);
 }
 
-static uint32_t scope_of(const struct in6_addr *a)
+uint32_t hostsock_scope(const struct in6_addr *a)
 {
 	const uint8_t *b = a->s6_addr;
 
@@ -35,7 +29,7 @@ static uint32_t scope_of(const struct in6_addr *a)
 	       (uint32_t)b[6] << 8 | b[7];
 }
 
-static void set_scope(struct in6_addr *a, uint32_t index)
+void hostsock_set_scope(struct in6_addr *a, uint32_t index)
 {
 	a->s6_addr[4] = (uint8_t)(index >> 24);
 	a->s6_addr[5] = (uint8_t)(index >> 16);
@@ -49,20 +43,39 @@ int hostsock_scoped(const struct in6_addr *a, const char *name,
 	struct in6_addr scoped = *a;
 	unsigned index;
 
-	if (is_scoped(a)) {
+	if (hostsock_is_scoped(a)) {
 		index = if_nametoindex(name);
 		if (index == 0)
 			index = (unsigned)strtoul(name, NULL, 10);
 		if (index == 0)
 			return -ENODEV;
-		set_scope(&scoped, index);
+		hostsock_set_scope(&scoped, index);
 	}
 	*ret = scoped;
 	return 0;
 }
 
-static socklen_t to_sockaddr(const struct in6_addr *a, uint16_t port,
-			     union address *ret)
+const char *hostsock_format(const struct in6_addr *a, char buf[HOSTSOCK_STRLEN])
+{
+	struct in6_addr bare = *a;
+	char name[IF_NAMESIZE];
+	uint32_t index = hostsock_is_scoped(a) ? hostsock_scope(a) : 0;
+	size_t used;
+
+	if (index > 0)
+		hostsock_set_scope(&bare, 0);
+	addr_format(&bare, buf);
+	used = strlen(buf);
+	if (index > 0 && if_indextoname(index, name))
+		snprintf(buf + used, HOSTSOCK_STRLEN - used, "%%%s", name);
+	else if (index > 0)
+		snprintf(buf + used, HOSTSOCK_STRLEN - used, "%%%u",
+			 (unsigned)index);
+	return buf;
+}
+
+socklen_t hostsock_to_sockaddr(const struct in6_addr *a, uint16_t port,
+			       union hostsock_sockaddr *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	if (addr_is_v4(a)) {
@@ -74,14 +87,14 @@ static socklen_t to_sockaddr(const struct in6_addr *a, uint16_t port,
 	ret->v6.sin6_family = AF_INET6;
 	ret->v6.sin6_port = htons(port);
 	ret->v6.sin6_addr = *a;
-	if (is_scoped(a)) {
-		ret->v6.sin6_scope_id = scope_of(a);
-		set_scope(&ret->v6.sin6_addr, 0);
+	if (hostsock_is_scoped(a)) {
+		ret->v6.sin6_scope_id = hostsock_scope(a);
+		hostsock_set_scope(&ret->v6.sin6_addr, 0);
 	}
 	return sizeof(ret->v6);
 }
 
-static struct endpoint from_sockaddr(const union address *sa)
+struct endpoint hostsock_from_sockaddr(const union hostsock_sockaddr *sa)
 {
 	struct endpoint e = {.addr = in6addr_any};
 
@@ -91,8 +104,8 @@ static struct endpoint from_sockaddr(const union address *sa)
 	} else if (sa->any.sa_family == AF_INET6) {
 		e.addr = sa->v6.sin6_addr;
 		e.port = ntohs(sa->v6.sin6_port);
-		if (is_scoped(&e.addr))
-			set_scope(&e.addr, sa->v6.sin6_scope_id);
+		if (hostsock_is_scoped(&e.addr))
+			hostsock_set_scope(&e.addr, sa->v6.sin6_scope_id);
 	}
 	return e;
 }
@@ -102,34 +115,32 @@ static int family(const struct in6_addr *a)
 	return addr_is_v4(a) ? AF_INET : AF_INET6;
 }
 
-/* Failure is not told: an option that some kernel lacks (or that a race with
- * the peer made pointless) must not cost the flow. */
-static int option(int fd, int level, int name, int value)
+void hostsock_option(int fd, int level, int name, int value)
 {
-	return setsockopt(fd, level, name, &value, sizeof(value));
+	setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static int open_socket(const struct in6_addr *of, int type, int proto)
+int hostsock_open(const struct in6_addr *of, int type, int proto)
 {
 	int fd = socket(family(of), type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
 
 	if (fd < 0)
 		return -errno;
 	if (!addr_is_v4(of))
-		option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		hostsock_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	return fd;
 }
 
-static int bind_to(int fd, const struct in6_addr *a, uint16_t port)
+int hostsock_bind_to(int fd, const struct in6_addr *a, uint16_t port)
 {
-	union address sa;
-	socklen_t len = to_sockaddr(a, port, &sa);
+	union hostsock_sockaddr sa;
+	socklen_t len = hostsock_to_sockaddr(a, port, &sa);
 
 	return bind(fd, &sa.any, len) < 0 ? -errno : 0;
 }
 
-static const struct in6_addr *source_for(const struct in6_addr *to,
-					 const struct hostsock_source *source)
+const struct in6_addr *hostsock_source_for(const struct in6_addr *to,
+					   const struct hostsock_source *source)
 {
 	return addr_is_v4(to) ? &source->v4 : &source->v6;
 }
@@ -137,18 +148,18 @@ static const struct in6_addr *source_for(const struct in6_addr *to,
 static int start_connect(int fd, const struct endpoint *to,
 			 const struct hostsock_source *source)
 {
-	const struct in6_addr *from = source_for(&to->addr, source);
-	union address sa;
-	socklen_t len = to_sockaddr(&to->addr, to->port, &sa);
+	const struct in6_addr *from = hostsock_source_for(&to->addr, source);
+	union hostsock_sockaddr sa;
+	socklen_t len = hostsock_to_sockaddr(&to->addr, to->port, &sa);
 
-	option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	hostsock_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (!addr_is_unspecified(from)) {
 		int err;
 
 		/* else 28,000 connections to different hosts use up the
 		 * ports that one address has */
-		option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-		err = bind_to(fd, from, 0);
+		hostsock_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+		err = hostsock_bind_to(fd, from, 0);
 		if (err)
 			return err;
 	}
@@ -161,7 +172,7 @@ static int start_connect(int fd, const struct endpoint *to,
 int hostsock_connect(const struct endpoint *to,
 		     const struct hostsock_source *source)
 {
-	int fd = open_socket(&to->addr, SOCK_STREAM, 0);
+	int fd = hostsock_open(&to->addr, SOCK_STREAM, 0);
 	int err;
 
 	if (fd < 0)
@@ -184,7 +195,7 @@ int hostsock_error(int fd)
 	return -err;
 }
 
-static ssize_t send_message(int fd, const struct msghdr *msg)
+ssize_t hostsock_send_message(int fd, const struct msghdr *msg)
 {
 	ssize_t n;
 
@@ -194,7 +205,7 @@ static ssize_t send_message(int fd, const struct msghdr *msg)
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t recv_message(int fd, struct msghdr *msg, int flags)
+ssize_t hostsock_recv_message(int fd, struct msghdr *msg, int flags)
 {
 	ssize_t n;
 
@@ -209,7 +220,7 @@ ssize_t hostsock_send(int fd, const struct iovec *iov, int iovcnt)
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 			     .msg_iovlen = (size_t)iovcnt};
 
-	return send_message(fd, &msg);
+	return hostsock_send_message(fd, &msg);
 }
 
 ssize_t hostsock_recv(int fd, const struct iovec *iov, int iovcnt)
@@ -217,7 +228,7 @@ ssize_t hostsock_recv(int fd, const struct iovec *iov, int iovcnt)
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 			     .msg_iovlen = (size_t)iovcnt};
 
-	return recv_message(fd, &msg, 0);
+	return hostsock_recv_message(fd, &msg, 0);
 }
 
 int hostsock_shutdown(int fd)
@@ -241,182 +252,146 @@ void hostsock_reset(int fd)
 	close(fd);
 }
 
-/* A kernel starts with path MTU discovery on: make what struct hostsock_opts
- * calls zero true. */
-static void prepare_datagrams(int fd, const struct in6_addr *of)
+/* As many numbers stay free as the rest of the program may need: the kernel
+ * hands out the lowest. */
+static bool in_reserve(int fd)
 {
-	if (addr_is_v4(of)) {
-		option(fd, IPPROTO_IP, IP_RECVERR, 1);
-		option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
-	} else {
-		option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-		option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
-	}
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return false;
+	return (rlim_t)fd + HOSTSOCK_RESERVE >= limit.rlim_cur;
 }
 
-int hostsock_udp(const struct in6_addr *family_of, uint16_t port,
-		 const struct hostsock_source *source)
-{
-	const struct in6_addr *from = source_for(family_of, source);
-	int fd = open_socket(family_of, SOCK_DGRAM, 0);
-	int err;
-
-	if (fd < 0)
-		return fd;
-	prepare_datagrams(fd, family_of);
-	err = bind_to(fd, from, port);
-	if (port != 0 && (err == -EADDRINUSE || err == -EACCES))
-		err = bind_to(fd, from, 0);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-int hostsock_ping(const struct in6_addr *family_of,
-		  const struct hostsock_source *source)
-{
-	const struct in6_addr *from = source_for(family_of, source);
-	int proto =
-		addr_is_v4(family_of) ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6;
-	int fd = open_socket(family_of, SOCK_DGRAM, proto);
-	int err;
-
-	if (fd < 0)
-		return fd;
-	prepare_datagrams(fd, family_of);
-	err = addr_is_unspecified(from) ? 0 : bind_to(fd, from, 0);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-static void set_fragmenting(int fd, bool v4, bool dont)
+/* Datagrams tell which address they were sent to. */
+static void want_destination(int fd, bool v4)
 {
 	if (v4) {
-		option(fd, IPPROTO_IP, IP_MTU_DISCOVER,
-		       dont ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT);
-		return;
+		hostsock_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		hostsock_option(fd, IPPROTO_IP, IP_MTU_DISCOVER,
+				IP_PMTUDISC_DONT);
+	} else {
+		hostsock_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		hostsock_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+				IPV6_PMTUDISC_DONT);
 	}
-	option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
-	       dont ? IPV6_PMTUDISC_DO : IPV6_PMTUDISC_DONT);
-	option(fd, IPPROTO_IPV6, IPV6_DONTFRAG, dont);
 }
 
-static void apply(int fd, bool v4, const struct hostsock_opts *want,
-		  struct hostsock_opts *set)
+/* SO_REUSEADDR lets a port be bound over what is left of connections to it; but
+ * between two sockets that both have it and do not listen it lets the second
+ * bind as well. So it is off whenever the port is bound and silent: the first
+ * try does without, and what the second try needed goes again. */
+static int bind_port(int fd, const struct endpoint *local)
 {
-	if (want->ttl != set->ttl)
-		option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		       v4 ? IP_TTL : IPV6_UNICAST_HOPS,
-		       want->ttl ? want->ttl : -1);
-	if (want->tos != set->tos)
-		option(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
-		       v4 ? IP_TOS : IPV6_TCLASS, want->tos);
-	if (want->dont_fragment != set->dont_fragment)
-		set_fragmenting(fd, v4, want->dont_fragment);
-	*set = *want;
+	int err = hostsock_bind_to(fd, &local->addr, local->port);
+
+	if (err != -EADDRINUSE)
+		return err;
+	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	err = hostsock_bind_to(fd, &local->addr, local->port);
+	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	return err;
 }
 
-ssize_t hostsock_sendto(int fd, const struct endpoint *to,
-			const struct hostsock_opts *want,
-			struct hostsock_opts *set, const void *buf, size_t len)
+static int bound(const struct endpoint *local, bool udp)
 {
-	union address sa;
-	struct iovec iov = {(void *)(uintptr_t)buf, len};
-	struct msghdr msg = {.msg_name = &sa,
-			     .msg_namelen =
-				     to_sockaddr(&to->addr, to->port, &sa),
-			     .msg_iov = &iov,
-			     .msg_iovlen = 1};
+	int fd = hostsock_open(&local->addr, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+	int err = fd < 0 ? fd : 0;
 
-	apply(fd, addr_is_v4(&to->addr), want, set);
-	return send_message(fd, &msg);
-}
-
-ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
-			  size_t len)
-{
-	union address sa = {.any.sa_family = AF_UNSPEC};
-	struct iovec iov = {buf, len};
-	struct msghdr msg = {.msg_name = &sa,
-			     .msg_namelen = sizeof(sa),
-			     .msg_iov = &iov,
-			     .msg_iovlen = 1};
-	ssize_t n = recv_message(fd, &msg, 0);
-
-	if (n >= 0)
-		*ret_from = from_sockaddr(&sa);
-	return n;
-}
-
-static const struct sock_extended_err *find_error(struct msghdr *msg)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
-	     c = CMSG_NXTHDR(msg, c)) {
-		bool v4 = c->cmsg_level == IPPROTO_IP &&
-			  c->cmsg_type == IP_RECVERR;
-		bool v6 = c->cmsg_level == IPPROTO_IPV6 &&
-			  c->cmsg_type == IPV6_RECVERR;
-
-		if ((v4 || v6) &&
-		    c->cmsg_len >= CMSG_LEN(sizeof(struct sock_extended_err)))
-			return (const struct sock_extended_err *)(const void *)
-				CMSG_DATA(c);
+	if (!err && in_reserve(fd))
+		err = -EMFILE;
+	if (!err && udp) {
+		want_destination(fd, addr_is_v4(&local->addr));
+		err = hostsock_bind_to(fd, &local->addr, local->port);
+	} else if (!err) {
+		err = bind_port(fd, local);
 	}
-	return NULL;
+	if (err)
+		hostsock_close(fd);
+	return err ? err : fd;
 }
 
-static bool is_time_exceeded(const struct sock_extended_err *ee)
+/* A port that the kernel picked is given back when the socket stops listening;
+ * only one that was asked for by its number stays. */
+static int bound_by_number(const struct endpoint *local)
 {
-	return (ee->ee_origin == SO_EE_ORIGIN_ICMP &&
-		ee->ee_type == ICMP_TIME_EXCEEDED) ||
-	       (ee->ee_origin == SO_EE_ORIGIN_ICMP6 &&
-		ee->ee_type == ICMPV6_TIME_EXCEED);
+	int fd = -EADDRINUSE;
+
+	for (int i = 0; i < PICKS && fd == -EADDRINUSE; i++) {
+		struct endpoint picked = *local;
+		int err;
+
+		fd = bound(local, false);
+		if (fd < 0)
+			return fd;
+		err = hostsock_local(fd, &picked);
+		close(fd);
+		if (err)
+			return err;
+		fd = bound(&picked, false);
+	}
+	return fd;
 }
 
-static struct in6_addr offender(const struct sock_extended_err *ee)
+int hostsock_bind(const struct endpoint *local, bool udp)
 {
-	union address sa;
-
-	/* of IPv4 the kernel gives fewer bytes; what follows is zero.
-	 * SO_EE_OFFENDER() is this too, but casts const away */
-	memcpy(&sa, ee + 1, sizeof(sa));
-	return from_sockaddr(&sa).addr;
+	if (local->port == 0 && !udp)
+		return bound_by_number(local);
+	return bound(local, udp);
 }
 
-int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len)
+int hostsock_local(int fd, struct endpoint *ret)
 {
-	union {
-		struct cmsghdr align;
-		char room[CONTROL_LEN];
-	} control = {.room = {0}};
-	union address sa = {.any.sa_family = AF_UNSPEC};
-	struct iovec iov = {buf, len};
-	struct msghdr msg = {.msg_name = &sa,
-			     .msg_namelen = sizeof(sa),
-			     .msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.room,
-			     .msg_controllen = sizeof(control.room)};
-	ssize_t n = recv_message(fd, &msg, MSG_ERRQUEUE);
-	const struct sock_extended_err *ee;
+	union hostsock_sockaddr sa = {.any.sa_family = AF_UNSPEC};
+	socklen_t len = sizeof(sa);
 
-	if (n < 0)
-		return (int)n;
-	*ret = (struct hostsock_err){
-		.err = EIO, .to = from_sockaddr(&sa), .len = (size_t)n};
-	ee = find_error(&msg);
-	if (!ee)
-		return 0;
-	ret->err = (int)ee->ee_errno;
-	ret->mtu = ee->ee_errno == EMSGSIZE ? ee->ee_info : 0;
-	ret->time_exceeded = is_time_exceeded(ee);
-	ret->local = ee->ee_origin == SO_EE_ORIGIN_LOCAL;
-	if (!ret->local)
-		ret->from = offender(ee);
+	if (getsockname(fd, &sa.any, &len) < 0)
+		return -errno;
+	*ret = hostsock_from_sockaddr(&sa);
 	return 0;
+}
+
+int hostsock_listen(int fd)
+{
+	/* what is accepted inherits it, so that the port can be bound anew
+	 * while such connections linger */
+	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (listen(fd, SOMAXCONN) == 0)
+		return 0;
+	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	return -errno;
+}
+
+int hostsock_unlisten(int fd)
+{
+	/* of a listening socket this undoes listen(), not bind() */
+	if (shutdown(fd, SHUT_RD) < 0)
+		return -errno;
+	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	return 0;
+}
+
+int hostsock_accept(int fd, struct endpoint *ret_client)
+{
+	union hostsock_sockaddr sa = {.any.sa_family = AF_UNSPEC};
+	socklen_t len = sizeof(sa);
+	/* asked first: a client that is not taken waits, one that is taken and
+	 * not kept is lost */
+	int next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int client;
+
+	if (next < 0)
+		return -errno;
+	close(next);
+	if (in_reserve(next))
+		return -EMFILE;
+	do {
+		client = accept4(fd, &sa.any, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	} while (client < 0 && errno == EINTR);
+	if (client < 0)
+		return -errno;
+	hostsock_option(client, IPPROTO_TCP, TCP_NODELAY, 1);
+	*ret_client = hostsock_from_sockaddr(&sa);
+	return client;
 }

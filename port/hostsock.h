@@ -26,6 +26,10 @@ struct hostsock_source {
  * (-ENODEV: no such interface). For an address that is not link-local, @a. */
 int hostsock_scoped(const struct in6_addr *a, const char *name,
 		    struct in6_addr *ret);
+/* As addr_format(), and "%eth0" behind an address that is on an interface. */
+#define HOSTSOCK_STRLEN (ADDR_STRLEN + 17)
+const char *hostsock_format(const struct in6_addr *a,
+			    char buf[HOSTSOCK_STRLEN]);
 
 /* A TCP socket whose connect() to @to is under way (or done: it polls writable
  * either way; hostsock_error() then tells). The descriptor or -errno of the
@@ -67,28 +71,31 @@ ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
 			  size_t len);
 
 /* Sockets of published ports leave as many descriptors as this for everything
- * else: one with a number that is higher than the limit less the reserve is given
- * back, and the call fails with -EMFILE. */
+ * else: one with a number that is not lower than RLIMIT_NOFILE less the reserve
+ * is given back, and the call fails with -EMFILE. */
 #define HOSTSOCK_RESERVE 64
 
-/* A socket bound to @local (port 0: any that is free), of TCP not yet listening
- * and with SO_REUSEADDR, of UDP telling the address that a datagram was sent
- * to. The descriptor or -errno. */
+/* A socket bound to @local (port 0: any that is free), of TCP not yet listening,
+ * of UDP telling the address that a datagram was sent to. While it is bound
+ * nobody else gets the port; lingering connections of an earlier owner do not
+ * hold it. The descriptor or -errno. */
 int hostsock_bind(const struct endpoint *local, bool udp);
 /* The address and port that @fd is bound to. 0 or -errno. */
 int hostsock_local(int fd, struct endpoint *ret);
 /* Lets clients in, backlog SOMAXCONN; lets none in any more, the port staying
- * bound. 0 or -errno. */
+ * bound. Clients that wait to be accepted are reset. 0 or -errno. */
 int hostsock_listen(int fd);
 int hostsock_unlisten(int fd);
 /* The next client, TCP_NODELAY set: a descriptor, -EAGAIN if there is none,
- * another -errno. */
+ * -EMFILE if it would have to come out of the reserve, and then the client
+ * waits on; or another -errno. */
 int hostsock_accept(int fd, struct endpoint *ret_client);
-/* A datagram of a hostsock_bind() socket, and the address (with the socket's
- * port) that it was sent to. */
+/* A datagram of a hostsock_bind() socket, and the address that it was sent to
+ * (of a broadcast, the one to answer from). */
 ssize_t hostsock_recv_at(int fd, struct endpoint *ret_client,
-			 struct endpoint *ret_local, void *buf, size_t len);
-/* As hostsock_sendto(), from address @local. */
+			 struct in6_addr *ret_local, void *buf, size_t len);
+/* As hostsock_sendto(), from address @local, if one can send from that: not
+ * from multicast or unspecified, then the kernel chooses. */
 ssize_t hostsock_send_from(int fd, const struct endpoint *to,
 			   const struct in6_addr *local,
 			   const struct hostsock_opts *want,

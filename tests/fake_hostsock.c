@@ -1,4 +1,6 @@
 #include "tests/fake_hostsock.h"
+
+#include "tests/fake_hostsock_impl.h"
 #include "tests/test.h"
 
 #include <errno.h>
@@ -38,7 +40,7 @@ static struct {
 	struct sockaddr_in deaf_at;
 } fake = {.feeder = -1, .deaf = -1};
 
-static int loopback_udp(void)
+int fake_loopback_udp(void)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET,
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -64,8 +66,8 @@ void fake_start(void)
 
 	fake.no_sockets = fake.no_sends = 0;
 	fake.script_count = 0;
-	fake.feeder = loopback_udp();
-	fake.deaf = loopback_udp();
+	fake.feeder = fake_loopback_udp();
+	fake.deaf = fake_loopback_udp();
 	fake.deaf_at = name_of(fake.deaf);
 	sa = name_of(fake.feeder);
 	assert_int_equal(connect(fake.deaf, (struct sockaddr *)&sa, sizeof(sa)),
@@ -134,6 +136,16 @@ void fake_no_sends(int err)
 	fake.no_sends = err;
 }
 
+int fake_socket_error(void)
+{
+	return fake.no_sockets;
+}
+
+int fake_send_error(void)
+{
+	return fake.no_sends;
+}
+
 size_t fake_made(void)
 {
 	return fake.count;
@@ -160,7 +172,7 @@ size_t fake_open(void)
 	return n;
 }
 
-static struct fake_sock *add_sock(enum fake_kind kind, int fd)
+struct fake_sock *fake_add(enum fake_kind kind, int fd)
 {
 	struct fake_sock *s = calloc(1, sizeof(*s));
 
@@ -177,7 +189,7 @@ static struct fake_sock *add_sock(enum fake_kind kind, int fd)
 }
 
 /* Newest first: a descriptor number is used again after close(). */
-static struct fake_sock *by_fd(int fd)
+struct fake_sock *fake_by_fd(int fd)
 {
 	for (size_t i = fake.count; i-- > 0;) {
 		if (fake.socks[i]->fd == fd)
@@ -201,6 +213,11 @@ static void drain(int fd)
 
 	while (recv(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0)
 		;
+}
+
+const char *hostsock_format(const struct in6_addr *a, char buf[HOSTSOCK_STRLEN])
+{
+	return addr_format(a, buf);
 }
 
 int hostsock_scoped(const struct in6_addr *a, const char *name,
@@ -229,7 +246,7 @@ int hostsock_connect(const struct endpoint *to,
 				    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 				    0, pair),
 			 0);
-	s = add_sock(FAKE_TCP, pair[0]);
+	s = fake_add(FAKE_TCP, pair[0]);
 	s->to = *to;
 	s->from = *source;
 	s->peer = pair[1];
@@ -252,7 +269,7 @@ static int take_error(struct fake_sock *s)
 
 int hostsock_error(int fd)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 
 	assert_false(s->pending);
 	return take_error(s);
@@ -266,7 +283,7 @@ static void start_transfer(struct fake_sock *s)
 
 ssize_t hostsock_send(int fd, const struct iovec *iov, int iovcnt)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 	size_t sent = 0;
 
 	start_transfer(s);
@@ -293,7 +310,7 @@ ssize_t hostsock_send(int fd, const struct iovec *iov, int iovcnt)
 
 ssize_t hostsock_recv(int fd, const struct iovec *iov, int iovcnt)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 	ssize_t n;
 
 	start_transfer(s);
@@ -305,7 +322,7 @@ ssize_t hostsock_recv(int fd, const struct iovec *iov, int iovcnt)
 
 int hostsock_shutdown(int fd)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 
 	start_transfer(s);
 	s->shut = true;
@@ -318,7 +335,7 @@ void hostsock_close(int fd)
 
 	if (fd < 0)
 		return;
-	s = by_fd(fd);
+	s = fake_by_fd(fd);
 	close(fd);
 	s->fd = -1;
 }
@@ -327,7 +344,7 @@ void hostsock_reset(int fd)
 {
 	if (fd < 0)
 		return;
-	by_fd(fd)->was_reset = true;
+	fake_by_fd(fd)->was_reset = true;
 	hostsock_close(fd);
 }
 
@@ -389,10 +406,10 @@ static int datagram_socket(enum fake_kind kind, const struct in6_addr *of,
 
 	if (fake.no_sockets)
 		return -fake.no_sockets;
-	fd = loopback_udp();
+	fd = fake_loopback_udp();
 	assert_int_equal(
 		setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
-	s = add_sock(kind, fd);
+	s = fake_add(kind, fd);
 	s->to = (struct endpoint){*of, port};
 	s->from = *source;
 	return fd;
@@ -410,9 +427,9 @@ int hostsock_ping(const struct in6_addr *family_of,
 	return datagram_socket(FAKE_PING, family_of, 0, source);
 }
 
-static void record_sent(struct fake_sock *s, const struct endpoint *to,
-			const struct hostsock_opts *opts, const void *buf,
-			size_t len)
+void fake_record(struct fake_sock *s, const struct endpoint *to,
+		 const struct in6_addr *from, const struct hostsock_opts *opts,
+		 const void *buf, size_t len)
 {
 	struct fake_sent *sent;
 
@@ -420,7 +437,7 @@ static void record_sent(struct fake_sock *s, const struct endpoint *to,
 			  (s->sent_count + 1) * sizeof(struct fake_sent));
 	assert_non_null(s->sent);
 	sent = &s->sent[s->sent_count++];
-	*sent = (struct fake_sent){*to, *opts, malloc(len + 1), len};
+	*sent = (struct fake_sent){*to, *from, *opts, malloc(len + 1), len};
 	assert_non_null(sent->buf);
 	if (len > 0)
 		memcpy(sent->buf, buf, len);
@@ -430,7 +447,7 @@ ssize_t hostsock_sendto(int fd, const struct endpoint *to,
 			const struct hostsock_opts *want,
 			struct hostsock_opts *set, const void *buf, size_t len)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 	struct script script = script_for(to);
 
 	assert_int_not_equal(s->kind, FAKE_TCP);
@@ -443,7 +460,7 @@ ssize_t hostsock_sendto(int fd, const struct endpoint *to,
 		return take_error(s);
 	if (script.how == FAKE_FAIL_NOW)
 		return -script.err;
-	record_sent(s, to, want, buf, len);
+	fake_record(s, to, &in6addr_any, want, buf, len);
 	if (script.how == FAKE_FAIL_LATER) {
 		struct hostsock_err e = {.err = script.err,
 					 .to = *to,
@@ -469,7 +486,7 @@ ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
 
 int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len)
 {
-	struct fake_sock *s = by_fd(fd);
+	struct fake_sock *s = fake_by_fd(fd);
 	char junk[1024];
 	struct iovec iov = {junk, sizeof(junk)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -493,22 +510,28 @@ int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len)
 	return 0;
 }
 
-void fake_deliver(struct fake_sock *s, const struct endpoint *from,
-		  const void *buf, size_t len)
+void fake_feed(struct fake_sock *s, struct iovec *iov, size_t iovcnt)
 {
 	struct sockaddr_in sa = name_of(s->fd);
-	struct endpoint claimed;
-	struct iovec iov[2] = {{&claimed, sizeof(claimed)},
-			       {(void *)(uintptr_t)buf, len}};
 	struct msghdr msg = {.msg_name = &sa,
 			     .msg_namelen = sizeof(sa),
 			     .msg_iov = iov,
-			     .msg_iovlen = 2};
+			     .msg_iovlen = iovcnt};
+
+	assert_true(sendmsg(fake.feeder, &msg, 0) >= 0);
+}
+
+void fake_deliver(struct fake_sock *s, const struct endpoint *from,
+		  const void *buf, size_t len)
+{
+	struct endpoint claimed;
+	struct iovec iov[2] = {{&claimed, sizeof(claimed)},
+			       {(void *)(uintptr_t)buf, len}};
 
 	memset(&claimed, 0, sizeof(claimed));
 	claimed.addr = from->addr;
 	claimed.port = from->port;
-	assert_int_equal(sendmsg(fake.feeder, &msg, 0), len + sizeof(claimed));
+	fake_feed(s, iov, 2);
 }
 
 void fake_deliver_error(struct fake_sock *s, const struct hostsock_err *e,

@@ -1,5 +1,6 @@
 /* A scripted host in place of port/hostsock.c: list fake_hostsock.c among the
- * SOURCES of a test. Descriptors are real (socket pairs, loopback UDP), so the
+ * SOURCES of a test, and fake_hostsock_bind.c if it uses hostsock_bind() and
+ * what follows that in hostsock.h, as listeners do. Descriptors are real (socket pairs, loopback UDP), so the
  * real loop works with them; what the host does is what the test said. */
 #ifndef TESTS_FAKE_HOSTSOCK_H
 #define TESTS_FAKE_HOSTSOCK_H
@@ -18,11 +19,14 @@ enum fake_kind {
 	FAKE_TCP,
 	FAKE_UDP,
 	FAKE_PING,
+	FAKE_BOUND_TCP, /* of hostsock_bind() */
+	FAKE_BOUND_UDP,
 };
 
 /* A datagram that was sent to the host. */
 struct fake_sent {
 	struct endpoint to;
+	struct in6_addr from; /* of hostsock_send_from(), else unspecified */
 	struct hostsock_opts opts;
 	uint8_t *buf;
 	size_t len;
@@ -33,8 +37,9 @@ struct fake_sent {
 struct fake_sock {
 	enum fake_kind kind;
 	int fd;             /* -1 once it was closed */
-	struct endpoint to; /* FAKE_TCP: where to; else: family asked for, port
-			     * asked for */
+	struct endpoint to; /* FAKE_TCP: where to, or of fake_client() its
+			     * client; FAKE_BOUND_*: where it is bound; else:
+			     * family asked for, port asked for */
 	struct hostsock_source from;
 	/* FAKE_TCP */
 	int peer;        /* the far end; -1 once that is closed */
@@ -43,7 +48,9 @@ struct fake_sock {
 	bool shut;       /* the code under test sent FIN */
 	bool was_reset;  /* it closed with RST */
 	size_t send_max; /* most bytes that one send takes; 0: EAGAIN */
-	/* FAKE_UDP, FAKE_PING */
+	/* FAKE_BOUND_TCP */
+	bool listening;
+	/* FAKE_UDP, FAKE_PING, FAKE_BOUND_UDP */
 	struct fake_sent *sent;
 	size_t sent_count;
 	struct fake_error *errors;
@@ -89,5 +96,15 @@ void fake_deliver(struct fake_sock *s, const struct endpoint *from,
 /* Puts an entry into the error queue; e->len bytes of @buf are the payload. */
 void fake_deliver_error(struct fake_sock *s, const struct hostsock_err *e,
 			const void *buf);
+
+/* Published ports, in fake_hostsock_bind.c. A client that was accepted, for the
+ * code under test to take over: hostsock_close() and fake_read() and the like
+ * work with it as with one that connected. */
+struct fake_sock *fake_client(const struct endpoint *client);
+/* One that waits to be accepted by listening FAKE_BOUND_TCP socket @s. */
+void fake_connect(struct fake_sock *s, const struct endpoint *client);
+/* What @client sent to @local (an address of) FAKE_BOUND_UDP socket @s. */
+void fake_deliver_at(struct fake_sock *s, const struct endpoint *client,
+		     const struct in6_addr *local, const void *buf, size_t len);
 
 #endif
