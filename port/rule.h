@@ -25,12 +25,13 @@ struct rule {
 	unsigned
 		families; /* which the host listens in; of an address, its own */
 	struct in6_addr host_addr;  /* :: or 0.0.0.0: every address of the
-				    * families */
+				     * families; link-local IPv6 as
+				     * hostsock_scoped() makes it */
 	char ifname[IFNAMSIZ];      /* not empty: the addresses that this host
 				    * interface has; host_addr is not looked at */
 	uint16_t host_port;         /* 0: one that is free; then no range */
 	uint16_t host_port_end;     /* last of a range; == host_port if there is
-				    * none */
+				     * none */
 	struct in6_addr guest_addr; /* ::: the container's own, either family */
 	uint16_t guest_port; /* of host_port; of the next port the next, and so
 			      * on */
@@ -42,15 +43,16 @@ struct rule rule_default(enum rule_proto proto);
 
 /* The grammar of `tapir run -p`:
  *   [[ADDR:][HOST[-END]]:]CONTAINER[-END][/PROTO]
- * ADDR is an IPv4 literal, an IPv6 literal in brackets or the name of a host
- * interface; HOST empty or 0 picks a free port; PROTO is tcp (the default),
- * udp, tcp4, tcp6, udp4 or udp6. Both ranges, if given, have one length. 0 or
- * -EINVAL with the reason. */
+ * ADDR is an IPv4 literal, an IPv6 literal in brackets (of a link-local one with
+ * %INTERFACE) or the name of a host interface; HOST empty or 0 picks a free
+ * port; PROTO is tcp (the default), udp, tcp4, tcp6, udp4 or udp6. Without ADDR
+ * every address of the families of PROTO, with it the family that it has. Both
+ * ranges, if given, have one length. 0 or -EINVAL with the reason. */
 int rule_parse(const char *text, struct rule *ret, struct fail *why);
 /* "tcp", "tcp4", ... into protocol and families. 0 or -EINVAL. */
 int rule_parse_proto(const char *text, struct rule *r);
 /* "tcp", "udp4", ...; a family is named only if there is but one and the
- * address does not tell. */
+ * address does not tell, as 0.0.0.0, :: and interfaces do not. */
 const char *rule_proto_name(const struct rule *r);
 
 /* Are ports, range, addresses and families possible and at one with each other?
