@@ -224,10 +224,28 @@ static int make_room(struct flow_table *t, enum flow_proto proto)
 	return 0;
 }
 
+static void chain(struct flow_table *t, struct flow *f)
+{
+	struct flow **b = bucket(t, &f->key);
+
+	f->chain = *b;
+	*b = f;
+}
+
+static void unchain(struct flow_table *t, struct flow *f)
+{
+	struct flow **link = bucket(t, &f->key);
+
+	while (*link != f) {
+		t->steps++;
+		link = &(*link)->chain;
+	}
+	*link = f->chain;
+}
+
 int flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key,
 	     enum flow_idle idle)
 {
-	struct flow **b;
 	int err;
 
 	assert(f->state == FLOW_NEW && f->end);
@@ -241,24 +259,26 @@ int flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key,
 	err = arm(t, f);
 	if (err)
 		return err;
-	b = bucket(t, key);
-	f->chain = *b;
-	*b = f;
+	chain(t, f);
 	list_append(t, f);
 	t->live[key->proto]++;
 	flow_set_state(f, FLOW_ASKING);
 	return 0;
 }
 
+void flow_set_key(struct flow_table *t, struct flow *f,
+		  const struct flow_key *key)
+{
+	assert(f->state != FLOW_NEW && f->state != FLOW_DEAD);
+	assert(f->key.proto == key->proto);
+	unchain(t, f);
+	f->key = *key;
+	chain(t, f);
+}
+
 void flow_remove(struct flow_table *t, struct flow *f)
 {
-	struct flow **link = bucket(t, &f->key);
-
-	while (*link != f) {
-		t->steps++;
-		link = &(*link)->chain;
-	}
-	*link = f->chain;
+	unchain(t, f);
 	list_remove(t, f);
 	t->live[f->key.proto]--;
 	flow_set_state(f, FLOW_DEAD);

@@ -26,8 +26,8 @@ struct flow_key {
 
 enum flow_state {
 	FLOW_NEW,    /* not in a table yet */
-	FLOW_ASKING, /* the host has not answered: connect() is under way, or
-		      * datagrams went one way only */
+	FLOW_ASKING, /* who was asked has not answered: a connection is being
+		      * made, or datagrams went one way only */
 	FLOW_OPEN,   /* bytes can pass, or have passed, both ways */
 	FLOW_HALF,   /* FLOW_TCP: one side has ended */
 	FLOW_DEAD,   /* out of the table; its memory goes with the turn */
@@ -77,6 +77,10 @@ struct flow *flow_find(struct flow_table *t, const struct flow_key *key);
  * FLOW_IDLE_NEVER; -ENOMEM. */
 int flow_add(struct flow_table *t, struct flow *f, const struct flow_key *key,
 	     enum flow_idle idle);
+/* Moves @f, which is in the table, to @key of the same protocol, which is not
+ * there yet. */
+void flow_set_key(struct flow_table *t, struct flow *f,
+		  const struct flow_key *key);
 /* Takes @f out: FLOW_DEAD. */
 void flow_remove(struct flow_table *t, struct flow *f);
 

@@ -238,6 +238,24 @@ static void test_beyond_the_limit_the_busy_are_not_disturbed(void **state)
 	flow_remove(rig.table, &f[2]);
 }
 
+static void test_a_flow_with_a_new_key_is_found_by_that_alone(void **state)
+{
+	struct flow f, other;
+	struct flow_key old = key(FLOW_TCP, 1), new = key(FLOW_TCP, 2);
+
+	add(&f, FLOW_TCP, 1, FLOW_IDLE_NEVER);
+	flow_set_key(rig.table, &f, &new);
+	assert_null(flow_find(rig.table, &old));
+	assert_ptr_equal(flow_find(rig.table, &new), &f);
+	assert_int_equal(f.state, FLOW_ASKING);
+	assert_int_equal(flow_count(rig.table, FLOW_TCP), 1);
+	assert_int_equal(add(&other, FLOW_TCP, 1, FLOW_IDLE_NEVER), 0);
+	assert_ptr_equal(flow_find(rig.table, &old), &other);
+	flow_remove(rig.table, &f);
+	assert_null(flow_find(rig.table, &new));
+	flow_remove(rig.table, &other);
+}
+
 static void test_a_walk_meets_every_flow_once(void **state)
 {
 	struct flow f[4];
@@ -279,6 +297,7 @@ int main(void)
 		T(test_the_oldest_unanswered_gives_way_at_the_limit),
 		T(test_what_worked_both_ways_gives_way_last),
 		T(test_beyond_the_limit_the_busy_are_not_disturbed),
+		T(test_a_flow_with_a_new_key_is_found_by_that_alone),
 		T(test_a_walk_meets_every_flow_once),
 		T(test_an_empty_table_arms_nothing),
 	};
