@@ -22,7 +22,8 @@ static struct conn *conn_of(struct stream_user *u)
 void conn_end(struct conn *c)
 {
 	assert(c->fd < 0 && !c->stream);
-	flow_remove(c->host->flows, &c->flow);
+	if (c->flow.state != FLOW_NEW)
+		flow_remove(c->host->flows, &c->flow);
 	c->ended(c);
 }
 
@@ -232,18 +233,26 @@ static void never_idle(struct flow *f)
 	assert(f->idle != FLOW_IDLE_NEVER);
 }
 
-int conn_init(struct conn *c, struct relay_host *host,
-	      const struct flow_key *key, void (*ended)(struct conn *c))
+void conn_init(struct conn *c, struct relay_host *host,
+	       void (*ended)(struct conn *c))
 {
-	int err;
-
 	c->ended = ended;
 	c->host = host;
 	c->fd = c->sock.fd = -1;
 	c->flow.end = never_idle;
-	err = flow_add(host->flows, &c->flow, key, FLOW_IDLE_NEVER);
+}
+
+int conn_enter(struct conn *c, const struct flow_key *key)
+{
+	int err;
+
+	if (c->flow.state != FLOW_NEW) {
+		flow_set_key(c->host->flows, &c->flow, key);
+		return 0;
+	}
+	err = flow_add(c->host->flows, &c->flow, key, FLOW_IDLE_NEVER);
 	if (err < 0)
-		relay_count(host, RELAY_COUNT_DROP_LIMIT);
+		relay_count(c->host, RELAY_COUNT_DROP_LIMIT);
 	return err;
 }
 

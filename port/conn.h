@@ -25,10 +25,12 @@ struct conn {
 	bool host_eof, container_eof;
 };
 
-/* Neither side is there yet; the flow is ASKING. @c is zeroed memory. 0, or what
- * flow_add() says (counted); then there is nothing to undo. */
-int conn_init(struct conn *c, struct relay_host *host,
-	      const struct flow_key *key, void (*ended)(struct conn *c));
+/* @c is zeroed memory; neither side is there yet. */
+void conn_init(struct conn *c, struct relay_host *host,
+	       void (*ended)(struct conn *c));
+/* Enters the flow under @key, which is not in the table yet, as ASKING; called
+ * again, moves it there. 0, or what flow_add() says (counted). */
+int conn_enter(struct conn *c, const struct flow_key *key);
 /* The readable() and writable() of an owner's events: neither comes before
  * opened(). */
 void conn_too_early(struct stream_user *u);
@@ -42,7 +44,7 @@ void conn_closed(struct conn *c);
 /* Lets go of the host's side, if it is there, by hostsock_close() or
  * hostsock_reset(). */
 void conn_let_go(struct conn *c, void (*how)(int fd));
-/* Both sides are gone: out of the flow table, ended(). */
+/* Both sides are gone: out of the flow table if it was in, ended(). */
 void conn_end(struct conn *c);
 
 #endif

@@ -18,7 +18,9 @@
 	X(HOST_ERRORS, "relay_host_errors")     /* passed on as ICMP */        \
 	X(HOST_FAILURES, "relay_host_failures") /* EMFILE, ENOMEM, ... */      \
 	X(DNS_FAILOVERS, "relay_dns_failovers") /* asked the next resolver */  \
-	X(DNS_UNANSWERED, "relay_dns_unanswered") /* none of them answered */
+	X(DNS_UNANSWERED, "relay_dns_unanswered") /* none of them answered */  \
+	X(INBOUND_REFUSED, "relay_inbound_refused") /* nobody took a client */ \
+	X(INBOUND_OTHER, "relay_inbound_other_family") /* than the client's */
 
 enum relay_count {
 #define RELAY_COUNT_ENUM(id, name) RELAY_COUNT_##id,

@@ -199,7 +199,8 @@ static struct call *new_call(struct relay_tcp *r, struct stream *s)
 
 	if (!c)
 		return NULL;
-	if (conn_init(&c->conn, r->host, &key, on_ended) < 0) {
+	conn_init(&c->conn, r->host, on_ended);
+	if (conn_enter(&c->conn, &key) < 0) {
 		free(c);
 		return NULL;
 	}

@@ -1,0 +1,268 @@
+/* One struct client for each, until its connection ends.
+ *
+ * attempt() asks the target's addresses, one after the other, each by a
+ * connection in the client's name. Who refuses says so in on_closed(), who is
+ * silent while another is left loses its turn in on_wait(). The first that
+ * answers is opened() and the client's bytes, which nobody has read until then,
+ * are conn_open()'s business. */
+#include "port/inbound_tcp.h"
+
+#include "port/conn.h"
+#include "stack/container_of.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+/* Ports that are tried for a client whose own is taken: all clients on the
+ * host's loopback look like the gateway to the container, and a closed
+ * connection keeps its port for a while. */
+#define PORT_TRIES 256
+#define PORT_FIRST 1024
+
+struct client {
+	struct conn conn;
+	struct inbound_tcp *inbound;
+	struct target *target; /* a reference */
+	struct endpoint from;
+	uint16_t port; /* the container's */
+	struct in6_addr list[TARGET_MAX];
+	unsigned count, current; /* of list: all, and the one that is asked */
+	struct loop_timer wait;  /* for current */
+	struct loop_deferred gone;
+	TAILQ_ENTRY(client) link;
+};
+
+struct inbound_tcp {
+	struct relay_host *host;
+	const struct guestaddr *guest;
+	TAILQ_HEAD(, client) clients;
+};
+
+static struct client *client_of(struct stream_user *u)
+{
+	return container_of(u, struct client, conn.user);
+}
+
+static bool is_v4(const struct client *c)
+{
+	return addr_is_v4(&c->from.addr);
+}
+
+static nsec_t now(const struct client *c)
+{
+	return loop_now(c->inbound->host->loop);
+}
+
+static void free_client(struct loop_deferred *d)
+{
+	free(container_of(d, struct client, gone));
+}
+
+static void on_ended(struct conn *conn)
+{
+	struct client *c = container_of(conn, struct client, conn);
+	struct inbound_tcp *r = c->inbound;
+
+	loop_timer_clear(r->host->loop, &c->wait);
+	target_put(c->target);
+	TAILQ_REMOVE(&r->clients, c, link);
+	c->gone.run = free_client;
+	loop_defer(r->host->loop, &c->gone);
+}
+
+static uint16_t port_after(uint16_t port)
+{
+	return port < PORT_FIRST || port == UINT16_MAX ? PORT_FIRST
+						       : (uint16_t)(port + 1);
+}
+
+/* A connection of the container may be over for its owner while the stack still
+ * has it, and the other way round: both are asked. */
+static int connect_as(struct client *c, const struct flow_key *key)
+{
+	struct relay_host *h = c->inbound->host;
+	int err;
+
+	if (flow_find(h->flows, key))
+		return -EADDRINUSE;
+	err = conn_enter(&c->conn, key);
+	if (err < 0)
+		return err;
+	return stack_tcp_connect(h->stack, &key->container, &key->remote,
+				 &c->conn.user, &c->conn.stream);
+}
+
+/* From the client's own port if that is free, else better from another than not
+ * at all. */
+static int connect_to(struct client *c, const struct in6_addr *addr)
+{
+	const struct guestaddr *guest = c->inbound->guest;
+	struct flow_key key = {
+		.proto = FLOW_TCP,
+		.container = {*addr, c->port},
+		.remote = {guestaddr_show(guest, &c->from.addr,
+					  addr_is_v4(addr)),
+			   c->from.port},
+	};
+	int err = connect_as(c, &key);
+
+	for (int i = 1; i < PORT_TRIES && err == -EADDRINUSE; i++) {
+		key.remote.port = port_after(key.remote.port);
+		err = connect_as(c, &key);
+	}
+	if (err == -EADDRINUSE)
+		relay_count(c->inbound->host, RELAY_COUNT_DROP_LIMIT);
+	return err;
+}
+
+static void unanswered(struct client *c)
+{
+	relay_count(c->inbound->host, RELAY_COUNT_INBOUND_REFUSED);
+	target_failed(c->target, is_v4(c), c->port);
+	conn_reset(&c->conn);
+}
+
+/* From the current address on. */
+static void attempt(struct client *c)
+{
+	struct loop *loop = c->inbound->host->loop;
+	int err = -EHOSTUNREACH;
+
+	for (; c->current < c->count; c->current++) {
+		err = connect_to(c, &c->list[c->current]);
+		if (err != -EHOSTUNREACH)
+			break;
+	}
+	if (err == 0 && c->current + 1 < c->count)
+		err = loop_timer_set(loop, &c->wait, now(c) + INBOUND_TCP_WAIT);
+	if (err == -EHOSTUNREACH)
+		unanswered(c);
+	else if (err < 0) /* no fault of the container */
+		conn_reset(&c->conn);
+}
+
+static void attempt_next(struct client *c)
+{
+	loop_timer_clear(c->inbound->host->loop, &c->wait);
+	c->conn.stream = NULL;
+	c->current++;
+	attempt(c);
+}
+
+static void on_wait(struct loop_timer *t)
+{
+	struct client *c = container_of(t, struct client, wait);
+
+	stream_abort(c->conn.stream);
+	attempt_next(c);
+}
+
+/* Before the container answered. Watched for nothing, a socket only tells that
+ * it is over. */
+static void on_gone(struct loop_fd *f, uint32_t events)
+{
+	conn_reset(&container_of(f, struct client, conn.sock)->conn);
+}
+
+static void answered(struct client *c)
+{
+	const struct in6_addr *addr = &c->list[c->current];
+
+	loop_timer_clear(c->inbound->host->loop, &c->wait);
+	target_answered(c->target, is_v4(c), addr, now(c));
+	if (addr_is_v4(addr) != is_v4(c))
+		relay_count(c->inbound->host, RELAY_COUNT_INBOUND_OTHER);
+}
+
+static void on_opened(struct stream_user *u)
+{
+	struct client *c = client_of(u);
+
+	answered(c);
+	conn_open(&c->conn);
+}
+
+static void on_closed(struct stream_user *u, int err)
+{
+	struct client *c = client_of(u);
+
+	if (err == -ECONNREFUSED || err == -EHOSTUNREACH || err == -ETIMEDOUT) {
+		attempt_next(c);
+		return;
+	}
+	/* It opened, and broke before anybody was told. */
+	answered(c);
+	conn_closed(&c->conn);
+}
+
+/* Until conn_open(). */
+static const struct stream_events events = {
+	.opened = on_opened,
+	.readable = conn_too_early,
+	.writable = conn_too_early,
+	.closed = on_closed,
+};
+
+struct inbound_tcp *inbound_tcp_new(struct relay_host *host,
+				    const struct guestaddr *guest)
+{
+	struct inbound_tcp *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->host = host;
+	r->guest = guest;
+	TAILQ_INIT(&r->clients);
+	return r;
+}
+
+void inbound_tcp_free(struct inbound_tcp *r)
+{
+	struct client *c;
+
+	if (!r)
+		return;
+	while ((c = TAILQ_FIRST(&r->clients)))
+		conn_reset(&c->conn);
+	free(r);
+}
+
+static struct client *new_client(struct inbound_tcp *r, int fd,
+				 const struct endpoint *from, struct target *t,
+				 uint16_t port)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	conn_init(&c->conn, r->host, on_ended);
+	c->conn.fd = fd;
+	c->conn.sock.ready = on_gone;
+	c->conn.user.events = &events;
+	c->inbound = r;
+	c->target = target_ref(t);
+	c->from = *from;
+	c->port = port;
+	c->wait.fire = on_wait;
+	TAILQ_INSERT_TAIL(&r->clients, c, link);
+	return c;
+}
+
+void inbound_tcp_open(struct inbound_tcp *r, int fd,
+		      const struct endpoint *client, struct target *t,
+		      uint16_t port)
+{
+	struct client *c = new_client(r, fd, client, t, port);
+
+	if (!c) {
+		hostsock_reset(fd);
+		return;
+	}
+	if (loop_add(r->host->loop, &c->conn.sock, fd, 0) < 0) {
+		conn_reset(&c->conn);
+		return;
+	}
+	c->count = target_list(t, is_v4(c), now(c), c->list);
+	attempt(c);
+}
