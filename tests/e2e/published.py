@@ -68,10 +68,19 @@ def api_text(path, text, half_close=True, seconds=20):
         sock.sendall(text)
         if half_close:
             sock.shutdown(socket.SHUT_WR)
-        answer = b""
+        return rest_of(sock)
+
+
+def rest_of(sock):
+    """What is answered; of a request that was not read to its end, a reset is
+    the end."""
+    answer = b""
+    try:
         while data := sock.recv(65536):
             answer += data
-        return answer
+    except ConnectionResetError:
+        pass
+    return answer
 
 
 def api(path, execute, **arguments):
