@@ -55,7 +55,8 @@ rootfs_up()
 
 	mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,run}
 	cp "$(command -v busybox)" "$root/bin/busybox"
-	for applet in sh cat ip ping ping6 wget nslookup sha256sum head; do
+	for applet in sh cat ip ping ping6 wget nslookup sha256sum head \
+		httpd nc; do
 		ln -sf busybox "$root/bin/$applet"
 	done
 	echo "root:x:0:0::/:/bin/sh" >"$root/etc/passwd"

@@ -40,6 +40,7 @@ setup()
 
 teardown()
 {
+	published_end || true
 	kill_spawned test
 }
 
@@ -53,6 +54,40 @@ teardown_file()
 podman()
 {
 	as_user podman --cgroup-manager cgroupfs --runtime crun "$@"
+}
+
+# published [OPTIONS --] CMD...: in the background, port 80 published as 8080,
+# TCP and UDP, over the API socket.
+published()
+{
+	local options=()
+
+	while [[ " $* " == *" -- "* ]]; do
+		[ "$1" = -- ] || options+=("$1")
+		shift
+	done
+	PUBLISHED=yes
+	spawn container podman run --rm --name published --cgroups=disabled \
+		--network slirp4netns:port_handler=slirp4netns,enable_ipv6=true \
+		-p 8080:80 -p 8080:80/udp "${options[@]}" \
+		--rootfs "$ROOTFS" "$@"
+}
+
+published_end()
+{
+	[ -z "${PUBLISHED:-}" ] || podman rm -f -t 0 published >/dev/null
+	PUBLISHED=
+}
+
+udp_echo()
+{
+	at_remote /usr/bin/python3 "$HERE/probe.py" udp-echo "$1" 8080
+}
+
+# page NAMESPACE ADDRESS: what the published server says.
+page()
+{
+	"at_$1" curl -sS --max-time 5 "http://$2:8080/page"
 }
 
 # in_container NETWORK_OPTIONS CMD...
@@ -105,6 +140,53 @@ in_container()
 	echo "$output"
 	[[ $output == *"mtu 9000"* ]]
 	[[ $output == *"inet 192.168.0.100/24"* ]]
+}
+
+@test "localhost just works: a server on IPv4 is reached by every name" {
+	local name
+
+	mkdir -p "$ROOTFS/www"
+	echo "the page" >"$ROOTFS/www/page"
+	published httpd -f -v -p 0.0.0.0:80 -h /www
+	wait_for 20 page host 127.0.0.1
+	[ "$(page host 127.0.0.1)" = "the page" ]
+	[ "$(page host $HOST4)" = "the page" ]
+	[ "$(page remote $HOST4)" = "the page" ]
+	# The server sees who asks: the real client from outside
+	log_of container
+	grep -q "$REMOTE4:.*200" "$STAGE/container.log"
+	if [ "$E2E_TOOL" = tapir ]; then
+		for name in '[::1]' localhost "[$HOST6]"; do
+			[ "$(page host "$name")" = "the page" ]
+		done
+		[ "$(page remote "[$HOST6]")" = "the page" ]
+		grep -q "$GATEWAY4:.*200" "$STAGE/container.log"
+	fi
+	published_end
+}
+
+@test "a published port without a service is refused or reset at once" {
+	published sleep 60
+	wait_for 20 at_host sh -c "ss -Hltn 'sport = 8080' | grep -q ."
+	for name in 127.0.0.1 '[::1]'; do
+		run page host "$name"
+		echo "$output"
+		# 7: cannot connect; 56: reset
+		[ "$status" = 7 ] || [ "$status" = 56 ]
+	done
+	published_end
+}
+
+@test "a published UDP port is reached" {
+	# busybox has no UDP server: the machine's own Python
+	cp "$HERE/peer.py" "$HERE/pattern.py" "$ROOTFS/"
+	mkdir -p "$ROOTFS/usr"
+	ln -sfn usr/lib "$ROOTFS/lib"
+	ln -sfn usr/lib64 "$ROOTFS/lib64"
+	published -v /usr:/usr:ro -- /usr/bin/python3 /peer.py 80
+	wait_for 20 udp_echo $HOST4
+	[ "$E2E_TOOL" != tapir ] || udp_echo $HOST6
+	published_end
 }
 
 @test "nothing is left running when the container is gone" {

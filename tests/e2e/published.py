@@ -27,19 +27,22 @@ class Namespace:
     """The network namespace of a process. `with` it: this thread is inside."""
 
     def __init__(self, pid):
-        self.fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.path = f"/proc/{pid}/ns/net"
         self.back = None
 
-    def _enter(self, fd):
+    @staticmethod
+    def _enter(path):
+        fd = os.open(path, os.O_RDONLY)
         if _libc.setns(fd, CLONE_NEWNET) < 0:
             raise OSError(ctypes.get_errno(), "setns")
+        os.close(fd)
 
     def __enter__(self):
         self.back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        self._enter(self.fd)
+        self._enter(self.path)
 
     def __exit__(self, *_):
-        self._enter(self.back)
+        self._enter(f"/proc/self/fd/{self.back}")
         os.close(self.back)
 
     def socket(self, address, kind):

@@ -51,3 +51,47 @@ rootlesskit()
 	run rootlesskit ping -c 1 -W 2 $GATEWAY4
 	[ "$status" = 0 ]
 }
+
+# published SPEC CMD...: in the background, through the API socket.
+published()
+{
+	spawn child rootlesskit --port-driver=slirp4netns --publish "$@"
+}
+
+@test "a published TCP port is reached over IPv4" {
+	published 127.0.0.1:8080:$PORT/tcp \
+		/usr/bin/python3 "$HERE/peer.py" $PORT
+	answers()
+	{
+		at_host /usr/bin/python3 "$HERE/probe.py" download 127.0.0.1 \
+			8080 100000
+	}
+	wait_for 20 answers
+	at_host /usr/bin/python3 "$HERE/probe.py" upload 127.0.0.1 8080 100000
+	[ "$(at_host /usr/bin/python3 "$HERE/probe.py" whoami 127.0.0.1 8080)" \
+		= $GATEWAY4 ]
+	# There and nowhere else
+	[ "$(at_remote /usr/bin/python3 "$HERE/probe.py" connect $HOST4 8080)" \
+		= ECONNREFUSED ]
+}
+
+@test "a port published everywhere shows the real client" {
+	published 0.0.0.0:8080:$PORT/tcp \
+		/usr/bin/python3 "$HERE/peer.py" $PORT
+	shows()
+	{
+		[ "$(at_remote /usr/bin/python3 "$HERE/probe.py" whoami \
+			$HOST4 8080)" = $REMOTE4 ]
+	}
+	wait_for 20 shows
+}
+
+@test "a published UDP port is reached over IPv4" {
+	published 127.0.0.1:8080:$PORT/udp \
+		/usr/bin/python3 "$HERE/peer.py" $PORT
+	echoed()
+	{
+		at_host /usr/bin/python3 "$HERE/probe.py" udp-echo 127.0.0.1 8080
+	}
+	wait_for 20 echoed
+}
