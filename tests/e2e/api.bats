@@ -203,6 +203,11 @@ print("status", child.wait())' \
 
 # ---- clients that misbehave ---------------------------------------------------
 
+has_fds()
+{
+	[ "$(tool_fds)" = "$1" ]
+}
+
 # ping_worst: the worst of many round trips to the gateway through the tap, µs.
 ping_worst()
 {
@@ -233,11 +238,7 @@ ping_worst()
 	ask no-half-close
 	before=$(tool_fds)
 	ask vanish 300
-	back()
-	{
-		[ "$(tool_fds)" = "$before" ]
-	}
-	wait_for 5 back
+	wait_for 5 has_fds "$before"
 }
 
 @test "40 silent clients keep nobody waiting, least of all a packet" {
@@ -256,9 +257,5 @@ ping_worst()
 	[ "$(tool_fds)" -le $((before + 17)) ]
 	wait_gone "$silent" 15
 	[ "$(log_of silent)" = silent ]
-	back()
-	{
-		[ "$(tool_fds)" = "$before" ]
-	}
-	wait_for 5 back
+	wait_for 5 has_fds "$before"
 }

@@ -60,16 +60,16 @@ podman()
 # TCP and UDP, over the API socket.
 published()
 {
-	local options=()
+	local more=()
 
 	while [[ " $* " == *" -- "* ]]; do
-		[ "$1" = -- ] || options+=("$1")
+		[ "$1" = -- ] || more+=("$1")
 		shift
 	done
 	PUBLISHED=yes
 	spawn container podman run --rm --name published --cgroups=disabled \
 		--network slirp4netns:port_handler=slirp4netns,enable_ipv6=true \
-		-p 8080:80 -p 8080:80/udp "${options[@]}" \
+		-p 8080:80 -p 8080:80/udp "${more[@]}" \
 		--rootfs "$ROOTFS" "$@"
 }
 

@@ -45,13 +45,12 @@ outside()
 # no_more_fds COUNT: that many and no more, or soon.
 no_more_fds()
 {
-	local want=$1
+	wait_for 10 at_most_fds "$1" || fail "$(tool_fds) descriptors, not $1"
+}
 
-	back()
-	{
-		[ "$(tool_fds)" -le "$want" ]
-	}
-	wait_for "${2:-10}" back || fail "$(tool_fds) descriptors, had $want"
+at_most_fds()
+{
+	[ "$(tool_fds)" -le "$1" ]
 }
 
 tool_jiffies()

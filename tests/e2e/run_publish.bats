@@ -16,16 +16,19 @@ setup()
 
 teardown()
 {
-	TOOL_PID=
-	! grep -E 'AddressSanitizer|LeakSanitizer|runtime error:' \
-		"$STAGE/job.log" 2>/dev/null
+	local status=0
+
 	kill_spawned test
+	# It wrote its last words just now
+	! grep -E 'AddressSanitizer|LeakSanitizer|runtime error:|[Aa]ssert' \
+		"$STAGE/job.log" 2>/dev/null >&2 || status=1
+	rm -f "$STAGE/job.log"
+	return $status
 }
 
 # run_peer OPTIONS...: peer.py by tapir run, on port $PORT of all addresses.
 run_peer()
 {
-	rm -f "$STAGE/job.log"
 	spawn job at_host "$TAPIR" run "$@" /usr/bin/python3 "$HERE/peer.py" \
 		$PORT
 	JOB=$SPAWNED
@@ -101,27 +104,28 @@ closed()
 }
 
 @test "-p: port 0 picks one and tells it" {
-	local port
+	local picked
 
 	run_peer -p 0:$PORT
 	wait_for 10 grep '^tapir: tcp ' "$STAGE/job.log"
 	log_of job
-	port=$(sed -n 's/^tapir: tcp 0\.0\.0\.0:\([0-9]*\) and .*/\1/p' \
+	picked=$(sed -n 's/^tapir: tcp 0\.0\.0\.0:\([0-9]*\) and .*/\1/p' \
 		"$STAGE/job.log")
 	[ "$(log_of job)" = \
-		"tapir: tcp 0.0.0.0:$port and [::]:$port -> port $PORT" ]
-	wait_for 10 probe_at host download 127.0.0.1 "$port" 1000
-	probe_at host download ::1 "$port" 1000
+		"tapir: tcp 0.0.0.0:$picked and [::]:$picked -> port $PORT" ]
+	wait_for 10 probe_at host download 127.0.0.1 "$picked" 1000
+	probe_at host download ::1 "$picked" 1000
 }
 
 @test "--follow: refused until the command listens, and again after" {
 	# shellcheck disable=SC2016
 	spawn job at_host "$TAPIR" run --follow -p 8086:$PORT sh -c '
+		: >"$0/up"
 		while [ ! -e "$0/go" ]; do sleep 0.02; done
 		/usr/bin/python3 "$1" "$2" &
 		while [ ! -e "$0/stop" ]; do sleep 0.02; done
 		kill $!; wait; sleep 60' "$STAGE" "$HERE/peer.py" $PORT
-	wait_for 10 sh -c "pgrep -P $SPAWNED"
+	wait_for 10 test -e "$STAGE/up"
 	closed host connect 127.0.0.1 8086
 	closed host connect ::1 8086
 	touch "$STAGE/go"
