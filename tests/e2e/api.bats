@@ -7,7 +7,7 @@ load lib
 # api_start OPTIONS...: the tool with its API socket, $SOCK.
 api_start()
 {
-	SOCK=$STAGE/api.sock
+	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	tool_start_bare -c --api-socket="$SOCK" "$@"
 }
 
@@ -74,7 +74,7 @@ ask()
 @test "the socket is there with the ready byte, and goes with exit-fd" {
 	tool_words
 	mkfifo "$STAGE/exit"
-	SOCK=$STAGE/api.sock
+	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	# shellcheck disable=SC2016
 	spawn tool at_host bash -c '"$@" -e 10 10<"$0"; echo "status $?"' \
 		"$STAGE/exit" "${TOOL[@]}" -c -a "$SOCK" "$BOX_PID" tap0
@@ -120,7 +120,7 @@ ask()
 	local signal
 
 	only_tapir "leaves it behind"
-	SOCK=$STAGE/api.sock
+	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	for signal in TERM:143 INT:130 HUP:129; do
 		tool_words
 		spawn tool at_host /usr/bin/python3 -uc '

@@ -24,13 +24,6 @@ def expect(what, want):
         sys.exit(f"got {what!r}, expected {want!r}")
 
 
-def connect(path):
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(20)
-    sock.connect(path)
-    return sock
-
-
 def error_of(path, text):
     answer = json.loads(published.api_text(path, text))
     if list(answer) != ["error"] or list(answer["error"]) != ["desc"]:
@@ -176,7 +169,7 @@ def do_tolerant(path):
 def do_one_write(path):
     """The answer is one JSON text, short, without a newline, and comes in one
     piece, as Podman reads it."""
-    sock = connect(path)
+    sock = published.api_connect(path)
     sock.sendall(json.dumps({"execute": "add_hostfwd",
                              "arguments": GOOD}).encode() + b"\n")
     sock.shutdown(socket.SHUT_WR)
@@ -198,7 +191,7 @@ def do_no_half_close(path):
 
 def do_bytewise(path):
     """A byte at a time, at leisure."""
-    sock = connect(path)
+    sock = published.api_connect(path)
     for byte in json.dumps({"execute": "add_hostfwd",
                             "arguments": GOOD}).encode():
         sock.send(bytes([byte]))
@@ -208,7 +201,7 @@ def do_bytewise(path):
 
 def do_flood(path, count):
     """@count bytes: too large, said to who listens while writing."""
-    sock = connect(path)
+    sock = published.api_connect(path)
     sock.setblocking(False)
     left, answer = int(count), b""
     end = time.monotonic() + 30
@@ -234,7 +227,7 @@ def do_vanish(path, count):
     """Clients that are gone before, within and right after the request."""
     request = b'{"execute":"list_hostfwd"}'
     for n in range(int(count)):
-        sock = connect(path)
+        sock = published.api_connect(path)
         sock.send(request[:n % (len(request) + 1)] or b" ")
         if n % 3 == 0:
             sock.shutdown(socket.SHUT_RD)
@@ -247,7 +240,7 @@ def do_silent(path, count, seconds):
     the answer, stay for @seconds; one that does it right is answered."""
     socks = []
     for n in range(int(count)):
-        sock = connect(path)
+        sock = published.api_connect(path)
         if n % 4 == 1:
             sock.send(b'{"execute":"li')
         if n % 4 == 2:

@@ -282,6 +282,16 @@ calm()
 	ask follow-add
 }
 
+@test "following: a look at 1,000 listeners costs at most 1 ms" {
+	publish_start
+	if tool_sanitized; then
+		skip "a sanitizer slows it down"
+	fi
+	run ask follow-cost "$TOOL_PID" 1000
+	echo "$output"
+	[ "$status" = 0 ]
+}
+
 @test "--follow makes rules follow that do not say" {
 	publish_start --follow
 	peer_in_box

@@ -429,6 +429,26 @@ def do_follow_keep(stage):
         pass
 
 
+def do_follow_cost(stage, tool_pid, count):
+    """What a look at @count listeners costs the tool. It takes ten a second;
+    more cannot be told from outside."""
+    def spent():
+        with open(f"/proc/{tool_pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    for n in range(int(count)):
+        stage.serve("0.0.0.0" if n % 2 else "::", SERVICE + n)
+    stage.add("tcp", FREE, SERVICE, follow=True)
+    time.sleep(0.5)
+    start, before = time.monotonic(), spent()
+    time.sleep(4)
+    looks = (time.monotonic() - start) * 10
+    took = (spent() - before) / looks / 1000
+    print(f"{took:.0f} µs a look at {count} listeners")
+    if took > 1000:
+        sys.exit("more than a millisecond")
+
+
 def do_follow_add(stage):
     """A rule is open by the time its answer is here, if the container
     listens."""

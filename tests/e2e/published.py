@@ -63,11 +63,17 @@ def plain(address):
 # ---- the API socket -----------------------------------------------------------
 
 
-def api_text(path, text, half_close=True, seconds=20):
+def api_connect(path):
+    sock = socket.socket(socket.AF_UNIX, TCP)
+    # With a timeout it would fail where there is a queue
+    sock.connect(path)
+    sock.settimeout(20)
+    return sock
+
+
+def api_text(path, text, half_close=True):
     """One request as it stands; the whole answer."""
-    with socket.socket(socket.AF_UNIX, TCP) as sock:
-        sock.settimeout(seconds)
-        sock.connect(path)
+    with api_connect(path) as sock:
         sock.sendall(text)
         if half_close:
             sock.shutdown(socket.SHUT_WR)
