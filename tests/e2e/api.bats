@@ -253,7 +253,7 @@ ping_worst()
 	worst=$(ping_worst)
 	echo "the worst round trip took $worst µs"
 	[ "$worst" -gt 0 ]
-	tool_sanitized || [ "$worst" -lt 50000 ]
+	tool_sanitized || [ "$worst" -lt 200000 ]
 	[ "$(tool_fds)" -le $((before + 17)) ]
 	wait_gone "$silent" 15
 	[ "$(log_of silent)" = silent ]

@@ -49,11 +49,28 @@ class Namespace:
         with self:
             return socket.socket(V6 if ":" in address else V4, kind)
 
+    def endpoint(self, address, port):
+        """For connect(); the scope's name is this namespace's."""
+        address, _, scope = address.partition("%")
+        if not scope:
+            return (address, port)
+        with self:
+            return (address, port, 0, socket.if_nametoindex(scope))
+
     def address_towards(self, far):
         """The address that this namespace uses to reach @far."""
         with self.socket(far, UDP) as sock:
             sock.connect((far, 9))
             return sock.getsockname()[0]
+
+    def link_local(self, device):
+        """Its link-local address there; None without one."""
+        with self, open("/proc/thread-self/net/if_inet6",
+                        encoding="ascii") as file:
+            for line in file:
+                digits, *_, name = line.split()
+                if name == device and digits.startswith("fe80"):
+                    return socket.inet_ntop(V6, bytes.fromhex(digits))
 
 
 def plain(address):
@@ -204,7 +221,7 @@ def ask_tcp(namespace, address, port, seconds=4):
     with namespace.socket(address, TCP) as sock:
         sock.settimeout(seconds)
         try:
-            sock.connect((address, port))
+            sock.connect(namespace.endpoint(address, port))
         except ConnectionRefusedError:
             return ("refused",)
         except OSError as error:
@@ -227,7 +244,7 @@ def ask_udp(namespace, address, port, seconds=4, tries=1):
         outcome = ("silence",)
         for _ in range(tries):
             try:
-                sock.connect((address, port))
+                sock.connect(namespace.endpoint(address, port))
                 sock.send(b"ping\n")
                 return _answer(sock.recv(200))
             except ConnectionRefusedError:
