@@ -55,6 +55,7 @@ rootlesskit()
 # published SPEC CMD...: in the background, through the API socket.
 published()
 {
+	needs_option --api-socket
 	spawn child rootlesskit --port-driver=slirp4netns --publish "$@"
 }
 

@@ -5,13 +5,14 @@ load lib
 
 setup_file()
 {
-	only_tapir "has no run"
 	stage_up
 }
 
 setup()
 {
 	SCOPE=test
+	only_tapir "has no run"
+	"$TAPIR" run --help | grep -qw -- --publish || skip "no --publish"
 }
 
 teardown()
