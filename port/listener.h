@@ -13,7 +13,8 @@
 struct listener;
 
 struct listener_events {
-	/* TCP: a client; @fd is handed over, non-blocking, TCP_NODELAY set. */
+	/* TCP: a client; @fd is handed over, non-blocking, TCP_NODELAY set. May
+	 * stop or close the listener. */
 	void (*accepted)(struct listener *l, int fd,
 			 const struct endpoint *client);
 	/* UDP: a datagram that @client sent to @local; lent for the call. May
@@ -26,10 +27,11 @@ struct listener_events {
 struct listener {
 	const struct listener_events *events;
 	struct loop *loop;
-	struct loop_fd watch;    /* its fd is -1 while it is not watched */
-	struct loop_timer again; /* backing off */
-	int fd;                  /* owned; -1: closed */
-	struct endpoint local;   /* with the real port once it is bound */
+	struct loop_fd watch;      /* its fd is -1 while it is not watched */
+	struct loop_timer again;   /* backing off */
+	int fd;                    /* owned; -1: closed */
+	struct endpoint local;     /* with the real port once it is bound */
+	struct hostsock_opts opts; /* UDP: as last set */
 	bool udp;
 	bool listening; /* TCP: listen() was called, clients are let in; UDP:
 			 * always while it is open */
@@ -39,14 +41,16 @@ struct listener {
  * listen yet: the kernel refuses clients, and nobody else gets the port. 0 or
  * -errno: -EADDRINUSE, -EACCES (port below 1024), -EADDRNOTAVAIL,
  * -EAFNOSUPPORT, -EMFILE (also when fewer than HOSTSOCK_RESERVE descriptors
- * would be left). */
+ * would be left); @l is closed then. */
 int listener_open(struct listener *l, struct loop *loop, bool udp,
 		  const struct endpoint *local,
 		  const struct listener_events *events);
-/* TCP: lets clients in (backlog SOMAXCONN). 0 or -errno. */
+/* TCP: lets clients in (backlog SOMAXCONN). Listening already: no-op. 0 or
+ * -errno, and it is as before. */
 int listener_start(struct listener *l);
 /* TCP: the kernel refuses from now on, the port stays ours. Whoever waited to be
- * accepted is reset. 0 or -errno; then the listener is closed. */
+ * accepted is reset. Not listening: no-op. 0 or -errno; then the listener is
+ * closed. */
 int listener_stop(struct listener *l);
 /* Closed already: no-op. */
 void listener_close(struct listener *l);
