@@ -177,3 +177,19 @@ void inbound_rig_close(struct inbound_rig *b, struct fake_sock *s,
 	assert_int_equal(s->fd, -1);
 	assert_false(s->was_reset);
 }
+
+void inbound_rig_served(struct inbound_rig *b, struct fake_sock *s,
+			struct rig_peer *p)
+{
+	char buf[16];
+
+	assert_int_equal(fake_write(s, "ping", 4), 4);
+	inbound_rig_turn(b);
+	assert_int_equal(rig_ack_all(b->r, p), 4);
+	rig_send(b->r, p, WIRE_TCP_ACK, "pong!", 5);
+	p->seq += 5;
+	inbound_rig_turn(b);
+	assert_int_equal(fake_read(s, buf, sizeof(buf)), 5);
+	assert_memory_equal(buf, "pong!", 5);
+	inbound_rig_close(b, s, p);
+}

@@ -53,5 +53,8 @@ unsigned inbound_rig_syns(const struct inbound_rig *b);
 /* Both sides say FIN, the client first. */
 void inbound_rig_close(struct inbound_rig *b, struct fake_sock *s,
 		       struct rig_peer *p);
+/* Bytes pass both ways on such a connection; then inbound_rig_close(). */
+void inbound_rig_served(struct inbound_rig *b, struct fake_sock *s,
+			struct rig_peer *p);
 
 #endif
