@@ -40,14 +40,15 @@ static const nsec_t idle_times[FLOW_IDLES] = {
 	[FLOW_IDLE_UDP] = 120 * NSEC_PER_SEC,
 	[FLOW_IDLE_BOTH] = 300 * NSEC_PER_SEC,
 	[FLOW_IDLE_ECHO] = 60 * NSEC_PER_SEC,
+	[FLOW_IDLE_CLIENT] = 120 * NSEC_PER_SEC,
+	[FLOW_IDLE_SERVED] = 300 * NSEC_PER_SEC,
 };
 
 /* Whose flows each is for; FLOW_IDLE_NEVER is for all. */
 static const enum flow_proto protos[FLOW_IDLES] = {
-	[FLOW_IDLE_BRIEF] = FLOW_UDP,
-	[FLOW_IDLE_UDP] = FLOW_UDP,
-	[FLOW_IDLE_BOTH] = FLOW_UDP,
-	[FLOW_IDLE_ECHO] = FLOW_ECHO,
+	[FLOW_IDLE_BRIEF] = FLOW_UDP,     [FLOW_IDLE_UDP] = FLOW_UDP,
+	[FLOW_IDLE_BOTH] = FLOW_UDP,      [FLOW_IDLE_ECHO] = FLOW_ECHO,
+	[FLOW_IDLE_CLIENT] = FLOW_CLIENT, [FLOW_IDLE_SERVED] = FLOW_CLIENT,
 };
 
 static void expire(struct loop_timer *timer);
@@ -276,13 +277,22 @@ void flow_set_key(struct flow_table *t, struct flow *f,
 	chain(t, f);
 }
 
+static bool any_expires(const struct flow_table *t)
+{
+	for (int i = FLOW_IDLE_NEVER + 1; i < FLOW_IDLES; i++) {
+		if (t->lists[i].head)
+			return true;
+	}
+	return false;
+}
+
 void flow_remove(struct flow_table *t, struct flow *f)
 {
 	unchain(t, f);
 	list_remove(t, f);
 	t->live[f->key.proto]--;
 	flow_set_state(f, FLOW_DEAD);
-	if (!oldest(t, FLOW_UDP) && !oldest(t, FLOW_ECHO))
+	if (!any_expires(t))
 		loop_timer_clear(t->loop, &t->timer);
 }
 

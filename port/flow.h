@@ -13,13 +13,18 @@ enum flow_proto {
 	FLOW_TCP,
 	FLOW_UDP,
 	FLOW_ECHO,
-	FLOW_DNS, /* a query to the resolver alias, over UDP */
+	FLOW_DNS,       /* a query to the resolver alias, over UDP */
+	FLOW_CLIENT,    /* a UDP client of a published port, by what it uses
+			 * itself; has a FLOW_PUBLISHED by its side */
+	FLOW_PUBLISHED, /* the same client, as the container sees it */
 	FLOW_PROTOS
 };
 
 struct flow_key {
 	enum flow_proto proto;
-	struct endpoint container; /* FLOW_ECHO: port is the identifier */
+	struct endpoint container; /* FLOW_ECHO: port is the identifier;
+				    * FLOW_CLIENT: the host's address and port
+				    * that the client asks */
 	struct endpoint remote;    /* all zero where any will do (FLOW_UDP,
 				    * FLOW_ECHO); FLOW_DNS: port is the ID */
 };
@@ -38,10 +43,12 @@ enum flow_state {
  * gives way first. */
 enum flow_idle {
 	FLOW_IDLE_NEVER,
-	FLOW_IDLE_BRIEF, /* FLOW_UDP that only ever asked port 53: 10 s */
-	FLOW_IDLE_UDP,   /* FLOW_UDP, one way: 120 s */
-	FLOW_IDLE_BOTH,  /* FLOW_UDP, both ways: 300 s (RFC 4787 REQ-5) */
-	FLOW_IDLE_ECHO,  /* FLOW_ECHO: 60 s */
+	FLOW_IDLE_BRIEF,  /* FLOW_UDP that only ever asked port 53: 10 s */
+	FLOW_IDLE_UDP,    /* FLOW_UDP, one way: 120 s */
+	FLOW_IDLE_BOTH,   /* FLOW_UDP, both ways: 300 s (RFC 4787 REQ-5) */
+	FLOW_IDLE_ECHO,   /* FLOW_ECHO: 60 s */
+	FLOW_IDLE_CLIENT, /* FLOW_CLIENT, one way: 120 s */
+	FLOW_IDLE_SERVED, /* FLOW_CLIENT, both ways: 300 s */
 	FLOW_IDLES
 };
 

@@ -75,10 +75,9 @@ static int make_stack(struct wire *w, const uint64_t seed[2], bool offload,
 static int make_relays(struct wire *w, const uint64_t seed[2])
 {
 	static const unsigned max[FLOW_PROTOS] = {
-		[FLOW_TCP] = MAX_TCP,
-		[FLOW_UDP] = MAX_UDP,
-		[FLOW_ECHO] = MAX_ECHO,
-		[FLOW_DNS] = MAX_DNS,
+		[FLOW_TCP] = MAX_TCP,    [FLOW_UDP] = MAX_UDP,
+		[FLOW_ECHO] = MAX_ECHO,  [FLOW_DNS] = MAX_DNS,
+		[FLOW_CLIENT] = MAX_UDP, [FLOW_PUBLISHED] = MAX_UDP,
 	};
 
 	w->relays.flows = flow_table_new(w->relays.loop, seed, max);

@@ -26,6 +26,8 @@ struct relay_host *relay_rig_start(void)
 		[FLOW_UDP] = RELAY_RIG_UDP_MAX,
 		[FLOW_ECHO] = 10,
 		[FLOW_DNS] = 20,
+		[FLOW_CLIENT] = RELAY_RIG_CLIENTS_MAX,
+		[FLOW_PUBLISHED] = RELAY_RIG_CLIENTS_MAX,
 	};
 
 	fake_start();

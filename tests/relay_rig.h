@@ -5,7 +5,8 @@
 
 #include "port/relay.h"
 
-#define RELAY_RIG_UDP_MAX 2000
+#define RELAY_RIG_UDP_MAX     2000
+#define RELAY_RIG_CLIENTS_MAX 10000
 
 /* For setup: everything fresh, host loopback and dns on, both families. */
 struct relay_host *relay_rig_start(void);

@@ -32,10 +32,9 @@ static void end(struct flow *f)
 static int setup(void **state)
 {
 	static const uint64_t secret[2] = {1, 2};
-	static const unsigned max[FLOW_PROTOS] = {[FLOW_TCP] = 2,
-						  [FLOW_UDP] = MANY,
-						  [FLOW_ECHO] = 3,
-						  [FLOW_DNS] = 2};
+	static const unsigned max[FLOW_PROTOS] = {
+		[FLOW_TCP] = 2, [FLOW_UDP] = MANY, [FLOW_ECHO] = 3,
+		[FLOW_DNS] = 2, [FLOW_CLIENT] = 2, [FLOW_PUBLISHED] = 2};
 
 	test_time = 100 * NSEC_PER_SEC;
 	rig = (struct rig){.loop = loop_new(test_clock)};
@@ -134,6 +133,8 @@ static void test_an_idle_flow_ends_at_its_time(void **state)
 		{FLOW_UDP, FLOW_IDLE_UDP, 120},
 		{FLOW_UDP, FLOW_IDLE_BOTH, 300},
 		{FLOW_ECHO, FLOW_IDLE_ECHO, 60},
+		{FLOW_CLIENT, FLOW_IDLE_CLIENT, 120},
+		{FLOW_CLIENT, FLOW_IDLE_SERVED, 300},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -222,6 +223,27 @@ static void test_what_worked_both_ways_gives_way_last(void **state)
 	free(flows);
 }
 
+/* A crowd of clients must not cost the container's own conversations. */
+static void test_clients_give_way_to_clients_only(void **state)
+{
+	struct flow out, f[4];
+
+	add(&out, FLOW_UDP, 0, FLOW_IDLE_UDP);
+	advance(1);
+	add(&f[0], FLOW_CLIENT, 0, FLOW_IDLE_SERVED);
+	add(&f[1], FLOW_CLIENT, 1, FLOW_IDLE_CLIENT);
+	add(&f[2], FLOW_CLIENT, 2, FLOW_IDLE_SERVED);
+	assert_ptr_equal(rig.last_ended, &f[1]);
+	add(&f[3], FLOW_CLIENT, 3, FLOW_IDLE_CLIENT);
+	assert_ptr_equal(rig.last_ended, &f[0]);
+	assert_int_equal(flow_count(rig.table, FLOW_CLIENT), 2);
+	assert_int_equal(flow_count(rig.table, FLOW_UDP), 1);
+	flow_remove(rig.table, &out);
+	assert_int_equal(loop_timers(rig.loop), 1);
+	flow_remove(rig.table, &f[2]);
+	flow_remove(rig.table, &f[3]);
+}
+
 static void test_beyond_the_limit_the_busy_are_not_disturbed(void **state)
 {
 	struct flow f[3];
@@ -296,6 +318,7 @@ int main(void)
 		T(test_a_changed_idle_class_changes_the_time),
 		T(test_the_oldest_unanswered_gives_way_at_the_limit),
 		T(test_what_worked_both_ways_gives_way_last),
+		T(test_clients_give_way_to_clients_only),
 		T(test_beyond_the_limit_the_busy_are_not_disturbed),
 		T(test_a_flow_with_a_new_key_is_found_by_that_alone),
 		T(test_a_walk_meets_every_flow_once),
