@@ -33,6 +33,6 @@ void inbound_udp_unreachable(struct inbound_udp *r,
 			     const struct endpoint *container,
 			     const struct endpoint *remote);
 /* @l is about to be closed: its flows end. */
-void inbound_udp_forget(struct inbound_udp *r, const struct listener *l);
+void inbound_udp_forget(struct inbound_udp *r, struct listener *l);
 
 #endif

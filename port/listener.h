@@ -7,6 +7,8 @@
 #include "port/hostsock.h"
 #include "port/loop.h"
 
+#include <sys/queue.h>
+
 /* After accept() failed for lack of descriptors or memory. */
 #define LISTENER_BACK_OFF (100 * NSEC_PER_MSEC)
 
@@ -35,6 +37,9 @@ struct listener {
 	bool udp;
 	bool listening; /* TCP: listen() was called, clients are let in; UDP:
 			 * always while it is open */
+	/* UDP: of inbound_udp, which answers through it. Empty when it is
+	 * opened, and must be again before it is closed. */
+	LIST_HEAD(, inbound_udp_flow) flows;
 };
 
 /* Binds @local (port 0: any that is free, then l->local has it). TCP does not

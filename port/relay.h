@@ -15,6 +15,7 @@
 	X(DROP_BUSY, "relay_drop_busy")         /* the host took no more */    \
 	X(DROP_LIMIT, "relay_drop_limit")       /* too many flows */           \
 	X(DROP_FOREIGN, "relay_drop_foreign")   /* an answer not asked for */  \
+	X(DROP_NO_GUEST, "relay_drop_no_guest") /* no address to lead it to */ \
 	X(HOST_ERRORS, "relay_host_errors")     /* passed on as ICMP */        \
 	X(HOST_FAILURES, "relay_host_failures") /* EMFILE, ENOMEM, ... */      \
 	X(DNS_FAILOVERS, "relay_dns_failovers") /* asked the next resolver */  \

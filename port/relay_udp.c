@@ -123,6 +123,15 @@ static void answer_error(struct relay_host *h, const struct dgram *d, int err,
 	stack_udp_error(h->stack, &error, d);
 }
 
+void relay_udp_failed(struct relay_host *h, const struct dgram *d, int err,
+		      uint32_t mtu)
+{
+	if (relay_dgram_busy(err))
+		relay_count(h, RELAY_COUNT_DROP_BUSY);
+	else
+		answer_error(h, d, err, mtu);
+}
+
 static int make_mapping(struct relay_udp *r, const struct dgram *d,
 			const struct flow_key *key, struct mapping **ret)
 {
@@ -186,10 +195,8 @@ static void forward(struct relay_udp *r, const struct dgram *d,
 		m->only_dns = false;
 	keep_alive(m);
 	err = relay_dgram_send(&m->sock, to, &opts, d->payload, d->len, &mtu);
-	if (relay_dgram_busy(err))
-		relay_count(h, RELAY_COUNT_DROP_BUSY);
-	else if (err)
-		answer_error(h, d, err, mtu);
+	if (err)
+		relay_udp_failed(h, d, err, mtu);
 }
 
 void relay_udp_input(struct relay_udp *r, const struct dgram *d)

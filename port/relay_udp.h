@@ -20,4 +20,10 @@ void relay_udp_free(struct relay_udp *r);
 /* A datagram of the container: stack_host.udp_input(). */
 void relay_udp_input(struct relay_udp *r, const struct dgram *d);
 
+/* Sending the container's datagram @d on failed with @err (-errno), with @mtu if
+ * that is -EMSGSIZE and it is known, else 0. Counts, and tells the container
+ * unless the host was merely busy. */
+void relay_udp_failed(struct relay_host *h, const struct dgram *d, int err,
+		      uint32_t mtu);
+
 #endif
