@@ -23,18 +23,23 @@ enum sockdiag_reach {
 /* For the helper inside the namespace. The descriptor or -errno. */
 int sockdiag_socket(void);
 
-/* Takes over @fd of sockdiag_socket(). NULL without memory. */
+/* Takes over @fd of sockdiag_socket(). NULL if it is negative, or without memory
+ * (@fd is closed then). */
 struct sockdiag *sockdiag_open(int fd);
 void sockdiag_close(struct sockdiag *d); /* accepts NULL */
 
 /* Asks what listens (TCP) or is bound and not connected (UDP), both families,
  * and keeps the answer. One call takes less than a millisecond with 1,000
- * listeners; nothing is sent while nobody calls. 0 or -errno, then the last
- * answer stays. */
+ * listeners; nothing is sent while nobody calls, and nothing here waits. 0 or
+ * -errno, then the last answer stays: -ENOENT if the kernel lacks a module,
+ * -E2BIG if there are more sockets than are kept, see sockdiag_explain(). */
 int sockdiag_look(struct sockdiag *d, enum sockdiag_proto proto);
+/* In words why sockdiag_look() returned @err. */
+const char *sockdiag_explain(enum sockdiag_proto proto, int err);
 /* By the last sockdiag_look(): who is reached at @addr, port @port? A wildcard of
  * the family counts, an IPv6 wildcard that is not v6-only counts for IPv4, an
- * IPv4 address bound through an IPv6 socket is IPv4. */
+ * IPv4 address bound through an IPv6 socket is IPv4; one bound to the loopback
+ * interface is on loopback. Before the first look: nobody. */
 enum sockdiag_reach sockdiag_reach(const struct sockdiag *d,
 				   enum sockdiag_proto proto,
 				   const struct in6_addr *addr, uint16_t port);
