@@ -20,13 +20,15 @@ struct netaddr_entry {
  * descriptor or -errno. */
 int netaddr_socket(void);
 
-/* Takes over @fd of netaddr_socket(). NULL without memory. */
+/* Takes over @fd of netaddr_socket(). NULL if it is negative, or without memory
+ * (@fd is closed then). */
 struct netaddr *netaddr_open(int fd);
 void netaddr_close(struct netaddr *na); /* accepts NULL */
 /* Readable when something changed: netaddr_refresh(). */
 int netaddr_fd(const struct netaddr *na);
-/* Reads what changed away and asks for all addresses anew. 0 or -errno, then
- * the list is as before. */
+/* Reads what changed away and asks for all addresses anew; nothing here waits. 0
+ * or -errno, then the list is as before: -EAGAIN if it changed all the time, and
+ * netaddr_fd() may not be readable then. */
 int netaddr_refresh(struct netaddr *na);
 /* As of the last refresh; *@ret_n of them, valid until the next. */
 const struct netaddr_entry *netaddr_list(const struct netaddr *na,
