@@ -9,7 +9,9 @@
 #include "port/run.h"
 #include "port/wire.h"
 #include "stack/container_of.h"
+#include "tapdev/netaddr.h"
 #include "tapdev/netns.h"
+#include "tapdev/sockdiag.h"
 #include "tapdev/tapdev.h"
 
 #include <errno.h>
@@ -33,6 +35,9 @@ struct program {
 	const struct config *config;
 	struct plan plan;
 	struct tapdev tap;
+	/* What looks into the namespace; NULL if that cannot be had. */
+	struct sockdiag *diag;
+	struct netaddr *addrs;
 	struct loop *loop;
 	struct wire *wire;
 	struct run run;
@@ -65,6 +70,7 @@ struct plan start_plan(const struct config *c)
 	return plan;
 }
 
+/* The tap, or -errno. */
 static int open_in_netns(struct program *p, struct fail *why)
 {
 	const struct config *c = p->config;
@@ -86,14 +92,19 @@ static int open_in_netns(struct program *p, struct fail *why)
 		.gateway6 = p->plan.gateway6,
 		.bits6 = 64,
 	};
-	int fd;
+	struct netns_fds fds;
+	int err;
 
 	memcpy(netcfg.mac, c->mac, sizeof(netcfg.mac));
-	fd = netns_open_tap(&target, c->configure ? &netcfg : NULL, why);
-	if (fd >= 0 && c->talk)
-		fprintf(stderr, "sent tapfd=%d for %s\nreceived tapfd=%d\n", fd,
-			c->ifname, fd);
-	return fd;
+	err = netns_open(&target, c->configure ? &netcfg : NULL, &fds, why);
+	if (err < 0)
+		return err;
+	p->diag = sockdiag_open(fds.diag);
+	p->addrs = netaddr_open(fds.route);
+	if (c->talk)
+		fprintf(stderr, "sent tapfd=%d for %s\nreceived tapfd=%d\n",
+			fds.tap, c->ifname, fds.tap);
+	return fds.tap;
 }
 
 static int open_tap(struct program *p, struct fail *why)
@@ -210,6 +221,8 @@ static void tear_down(struct program *p)
 	if (p->loop)
 		loop_del(p->loop, &p->exit);
 	loop_free(p->loop);
+	netaddr_close(p->addrs);
+	sockdiag_close(p->diag);
 	tapdev_close(&p->tap);
 }
 

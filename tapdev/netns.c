@@ -1,6 +1,8 @@
 #include "tapdev/netns.h"
 
+#include "tapdev/netaddr.h"
 #include "tapdev/scoped.h"
+#include "tapdev/sockdiag.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +22,21 @@
  * of 1000 packets is one burst of a fast sender. */
 #define TUN_QUEUE 4096
 
-/* What the helper says when it is done; with the descriptor if err is 0. */
+/* Descriptors that the helper may send. */
+#define FDS_MAX 3
+
+/* What the helper says when it is done. */
 struct report {
-	int err; /* 0 or -errno */
+	int err;              /* 0 or -errno */
+	struct netns_fds fds; /* by its own numbers; those that are not
+			       * negative come along, in this order */
 	struct fail why;
+};
+
+/* Room for the descriptors that come along. */
+union control {
+	struct cmsghdr h;
+	char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
 };
 
 struct ns_paths {
@@ -143,22 +156,34 @@ static int open_tap(const char *ifname, const struct netcfg *cfg,
 	return err < 0 ? err : steal_fd(&fd);
 }
 
-static bool send_report(int sock, const struct report *r, int fd)
+/* Those of @fds that are there, packed; how many. */
+static unsigned pack(const struct netns_fds *fds, int ret[FDS_MAX])
+{
+	const int all[FDS_MAX] = {fds->tap, fds->diag, fds->route};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FDS_MAX; i++) {
+		if (all[i] >= 0)
+			ret[n++] = all[i];
+	}
+	return n;
+}
+
+static bool send_report(int sock, const struct report *r)
 {
 	struct iovec iov = {(void *)(uintptr_t)r, sizeof(*r)};
-	union {
-		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {0};
+	union control control = {0};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	int fds[FDS_MAX];
+	size_t len = pack(&r->fds, fds) * sizeof(int);
 
-	if (fd >= 0) {
+	if (len > 0) {
 		m.msg_control = &control;
-		m.msg_controllen = sizeof(control);
+		m.msg_controllen = CMSG_SPACE(len);
 		control.h.cmsg_level = SOL_SOCKET;
 		control.h.cmsg_type = SCM_RIGHTS;
-		control.h.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+		control.h.cmsg_len = CMSG_LEN(len);
+		memcpy(CMSG_DATA(&control.h), fds, len);
 	}
 	return sendmsg(sock, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(*r);
 }
@@ -166,17 +191,20 @@ static bool send_report(int sock, const struct report *r, int fd)
 static _Noreturn void help(const struct netns_target *t,
 			   const struct netcfg *cfg, int sock)
 {
-	struct report r = {0};
-	int fd = -1;
+	struct report r = {.fds = {.tap = -1, .diag = -1, .route = -1}};
 
-	/* Nobody is left to take the descriptor then. */
+	/* Nobody is left to take the descriptors then. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r.err = join(t, &r.why);
 	if (r.err == 0)
-		fd = open_tap(t->ifname, cfg, &r.why);
-	if (fd < 0 && r.err == 0)
-		r.err = fd;
-	_exit(send_report(sock, &r, fd) && fd >= 0 ? 0 : 1);
+		r.fds.tap = open_tap(t->ifname, cfg, &r.why);
+	if (r.fds.tap >= 0) {
+		r.fds.diag = sockdiag_socket();
+		r.fds.route = netaddr_socket();
+	} else if (r.err == 0) {
+		r.err = r.fds.tap;
+	}
+	_exit(send_report(sock, &r) && r.err == 0 ? 0 : 1);
 }
 
 static ssize_t receive(int sock, struct msghdr *m)
@@ -189,21 +217,48 @@ static ssize_t receive(int sock, struct msghdr *m)
 	return n;
 }
 
-/* The descriptor that the helper sends, or -errno. */
-static int receive_report(int sock, struct fail *why)
+/* The descriptors in @m into @fds; how many. */
+static unsigned unpack(struct msghdr *m, int fds[FDS_MAX])
+{
+	const struct cmsghdr *h = CMSG_FIRSTHDR(m);
+	size_t len;
+
+	if (!h || h->cmsg_type != SCM_RIGHTS)
+		return 0;
+	len = h->cmsg_len - CMSG_LEN(0);
+	memcpy(fds, CMSG_DATA(h), len);
+	return (unsigned)(len / sizeof(int));
+}
+
+/* Replaces the helper's numbers in @r by those of @fds. False if there are not
+ * as many: they are closed then. */
+static bool renumber(struct netns_fds *r, const int fds[FDS_MAX], unsigned n)
+{
+	int *all[FDS_MAX] = {&r->tap, &r->diag, &r->route};
+	int theirs[FDS_MAX];
+	unsigned at = 0;
+
+	if (n != pack(r, theirs)) {
+		while (n > 0)
+			close(fds[--n]);
+		return false;
+	}
+	for (unsigned i = 0; i < FDS_MAX; i++)
+		*all[i] = *all[i] < 0 ? -1 : fds[at++];
+	return true;
+}
+
+static int receive_report(int sock, struct netns_fds *ret, struct fail *why)
 {
 	struct report r;
 	struct iovec iov = {&r, sizeof(r)};
-	union {
-		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
+	union control control;
 	struct msghdr m = {.msg_iov = &iov,
 			   .msg_iovlen = 1,
 			   .msg_control = &control,
 			   .msg_controllen = sizeof(control)};
 	ssize_t n = receive(sock, &m);
-	int fd;
+	int fds[FDS_MAX];
 
 	if (n < 0)
 		return fail_errno(why, "namespace helper");
@@ -214,20 +269,19 @@ static int receive_report(int sock, struct fail *why)
 		*why = r.why;
 		return r.err;
 	}
-	if (m.msg_controllen < CMSG_LEN(sizeof(int)) ||
-	    control.h.cmsg_type != SCM_RIGHTS)
+	if (!renumber(&r.fds, fds, unpack(&m, fds)))
 		return fail_set(why, -EMFILE,
 				"cannot receive the tap: too many open files");
-	memcpy(&fd, CMSG_DATA(&control.h), sizeof(fd));
-	return fd;
+	*ret = r.fds;
+	return 0;
 }
 
-int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
-		   struct fail *why)
+int netns_open(const struct netns_target *t, const struct netcfg *cfg,
+	       struct netns_fds *ret, struct fail *why)
 {
 	size_t len = strlen(t->ifname);
 	scoped_fd int ours = -1;
-	int sock[2], fd;
+	int sock[2], err;
 	pid_t pid;
 
 	if (len == 0 || len >= IFNAMSIZ)
@@ -243,8 +297,8 @@ int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
 	close(sock[1]);
 	if (pid < 0)
 		return fail_errno(why, "fork");
-	fd = receive_report(ours, why);
+	err = receive_report(ours, ret, why);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return fd;
+	return err;
 }

@@ -16,13 +16,21 @@ struct netns_target {
 	const char *ifname;
 };
 
+/* What was opened inside the namespaces; the caller owns them. */
+struct netns_fds {
+	int tap;
+	int diag;  /* for sockdiag_open(); -1: the kernel has no such thing */
+	int route; /* for netaddr_open(); -1 likewise */
+};
+
 /* Opens the tap @t->ifname inside the namespaces (creating it unless it is
  * there), with a virtio-net header if the kernel and an existing device allow;
  * configures the link by @cfg if that is not NULL. A user namespace that we may
  * not join, being in it already, is fine as long as the network namespace can be
- * joined. The descriptor, or -errno with @why in words. Call it while this
- * process has one thread. */
-int netns_open_tap(const struct netns_target *t, const struct netcfg *cfg,
-		   struct fail *why);
+ * joined. And the sockets that look at what the container does, as far as they
+ * can be had. 0, or -errno with @why in words. Call it while this process has
+ * one thread. */
+int netns_open(const struct netns_target *t, const struct netcfg *cfg,
+	       struct netns_fds *ret, struct fail *why);
 
 #endif

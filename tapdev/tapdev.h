@@ -18,7 +18,7 @@ struct tapdev {
 	bool offload;           /* partial checksums and super-frames pass */
 };
 
-/* Takes over @fd, a tap (attached by netns_open_tap(), or handed in). Finds out
+/* Takes over @fd, a tap (attached by netns_open(), or handed in). Finds out
  * by TUNGETIFF what headers it carries, sets TUNSETOFFLOAD and the header size
  * where it can, and non-blocking mode. 0 or -errno; the fd is not closed on
  * failure. */
