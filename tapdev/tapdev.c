@@ -1,7 +1,5 @@
 #include "tapdev/tapdev.h"
 
-#include "stack/wire.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -173,6 +171,20 @@ void tapdev_close(struct tapdev *t)
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
+}
+
+bool tapdev_mac(const struct tapdev *t, uint8_t ret[WIRE_MAC_LEN])
+{
+	static const uint8_t none[WIRE_MAC_LEN];
+	struct ifreq ifr = {0};
+
+	/* Without a name, which a tap knows and a socket would have to be
+	 * told. */
+	if (ioctl(t->fd, SIOCGIFHWADDR, &ifr) < 0 ||
+	    memcmp(ifr.ifr_hwaddr.sa_data, none, sizeof(none)) == 0)
+		return false;
+	memcpy(ret, ifr.ifr_hwaddr.sa_data, WIRE_MAC_LEN);
+	return true;
 }
 
 ssize_t tapdev_read(struct tapdev *t, struct chunk *c, size_t *ret_start,

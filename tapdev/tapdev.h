@@ -7,6 +7,7 @@
 
 #include "stack/chunk.h"
 #include "stack/frame.h"
+#include "stack/wire.h"
 #include "tapdev/fail.h"
 
 #include <sys/types.h>
@@ -27,6 +28,10 @@ int tapdev_open(struct tapdev *t, int fd, struct fail *why);
  * SOCK_SEQPACKET socket: frames carry a header of 10 bytes if @vnet. */
 int tapdev_open_packets(struct tapdev *t, int fd, bool vnet, struct fail *why);
 void tapdev_close(struct tapdev *t);
+
+/* The MAC that the device has inside the container (SIOCGIFHWADDR of tun(4)):
+ * where frames to it go before it sent one. False where it cannot be told. */
+bool tapdev_mac(const struct tapdev *t, uint8_t ret[WIRE_MAC_LEN]);
 
 /* One frame from the container into @c, which has CHUNK_ROOM: *@ret_start is
  * where its Ethernet header lies in c->data (so that the IP header is aligned to

@@ -295,6 +295,33 @@ static void test_what_is_no_tap_is_refused_with_a_reason(void **state)
 	close(p[1]);
 }
 
+static void test_a_socket_has_no_mac(void **state)
+{
+	struct rig *r = *state;
+	uint8_t mac[WIRE_MAC_LEN];
+
+	assert_false(tapdev_mac(&r->tap, mac));
+}
+
+/* The kernel drew one, and is told another. */
+static bool mac_is_told(const struct tapdev *tap)
+{
+	struct ifreq ifr = {.ifr_name = "t0"};
+	const uint8_t want[WIRE_MAC_LEN] = {2, 7, 6, 5, 4, 3};
+	uint8_t got[WIRE_MAC_LEN];
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = s >= 0 && ioctl(s, SIOCGIFHWADDR, &ifr) == 0 &&
+		  tapdev_mac(tap, got) &&
+		  memcmp(got, ifr.ifr_hwaddr.sa_data, sizeof(got)) == 0;
+
+	memcpy(ifr.ifr_hwaddr.sa_data, want, sizeof(want));
+	ok = ok && ioctl(s, SIOCSIFHWADDR, &ifr) == 0 && tapdev_mac(tap, got) &&
+	     memcmp(got, want, sizeof(got)) == 0;
+	if (s >= 0)
+		close(s);
+	return ok;
+}
+
 /* In namespaces of its own: 0 fine, 1 wrong, 77 not allowed here. */
 static int try_real_tap(int flags, bool want_offload)
 {
@@ -311,6 +338,8 @@ static int try_real_tap(int flags, bool want_offload)
 	if (tapdev_open(&tap, fd, &why) < 0)
 		return 1;
 	if (!(fcntl(fd, F_GETFL) & O_NONBLOCK))
+		return 1;
+	if (!mac_is_told(&tap))
 		return 1;
 	return tap.offload == want_offload &&
 			       tap.hdr_len == (want_offload ? HDR : 0)
@@ -358,6 +387,7 @@ int main(void)
 		VNET(test_pieces_leave_as_one_frame_behind_a_header),
 		PLAIN(test_without_header_only_the_frame_leaves),
 		VNET(test_a_lost_frame_is_told),
+		VNET(test_a_socket_has_no_mac),
 		cmocka_unit_test(test_what_is_no_tap_is_refused_with_a_reason),
 		cmocka_unit_test(test_a_real_tap_with_header_offloads),
 		cmocka_unit_test(test_a_real_tap_without_header_works_too),
