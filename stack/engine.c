@@ -418,11 +418,29 @@ static void drop_acknowledged(struct tcp_pcb *pcb)
 	tcp_output(pcb);
 }
 
+/* A fast retransmission that does not fit into the window stays among what was
+ * never sent. When the timer then puts what is in flight in front of it, the
+ * queue is out of order, and its first segment waits for ever for an
+ * acknowledgement of the one behind. */
+static void put_back(struct tcp_pcb *pcb)
+{
+	struct tcp_seg *seg = pcb->unsent;
+
+	if (!seg || !pcb->unacked ||
+	    !TCP_SEQ_LT(lwip_ntohl(seg->tcphdr->seqno),
+			lwip_ntohl(pcb->unacked->tcphdr->seqno)))
+		return;
+	pcb->unsent = seg->next;
+	seg->next = pcb->unacked;
+	pcb->unacked = seg;
+}
+
 static void mend(struct tcp_pcb *pcb)
 {
 	if (pcb->state == TIME_WAIT || pcb->state < ESTABLISHED)
 		return;
 	drop_acknowledged(pcb);
+	put_back(pcb);
 	fit_to_window(pcb);
 	/* lwIP stops the persist timer only when it sends, and asserts that it
 	 * never ticks without unsent data. */

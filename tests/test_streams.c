@@ -427,6 +427,56 @@ static void test_a_piece_that_was_acknowledged_does_not_block(void **state)
 	rig_close(r, &p, &o);
 }
 
+/* As rig_ack_all(), but for a hole, which only its bytes fill. */
+static void ack_in_order(struct rig *r, struct rig_peer *p)
+{
+	struct rig_segment *s;
+	uint32_t before = p->ack;
+
+	while ((s = rig_take(r))) {
+		uint32_t end = s->seq + (uint32_t)s->len;
+
+		if ((int32_t)(s->seq - p->ack) <= 0 &&
+		    (int32_t)(end - p->ack) > 0)
+			p->ack = end;
+	}
+	if (p->ack != before)
+		rig_send(r, p, ACK, NULL, 0);
+}
+
+/* A window that shrinks below what is in flight holds back the fast
+ * retransmission, and then the timer runs out. */
+static void test_a_retransmission_that_waits_keeps_its_place(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+	uint32_t start;
+
+	p.scale = false;
+	rig_open(r, &p, &o);
+	start = p.ack;
+	rig_write(r, &o, 2 * stream_unit(o.stream));
+	assert_int_equal(r->sent_count, 2);
+	rig_drain(r); /* lost */
+	p.wnd = 8000;
+	rig_send(r, &p, ACK, "x", 1);
+	p.seq++;
+	for (int i = 0; i < 4; i++)
+		rig_send(r, &p, ACK, NULL, 0);
+	assert_int_equal(o.closed, 0);
+	rig_advance(r, 3 * NSEC_PER_SEC);
+	p.wnd = 0xffff;
+	rig_send(r, &p, ACK, "x", 1);
+	p.seq++;
+	for (int i = 0; i < 10; i++) {
+		rig_advance(r, NSEC_PER_SEC);
+		ack_in_order(r, &p);
+	}
+	assert_int_equal(p.ack - start, 2 * stream_unit(o.stream));
+	rig_close(r, &p, &o);
+}
+
 /* lwIP cuts segments to half the largest window that it has seen. */
 static void test_a_first_window_of_two_bytes_cuts_no_bytes(void **state)
 {
@@ -471,6 +521,7 @@ int main(void)
 		CASE(test_the_handshake_offers_no_more_than_it_said),
 		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
 		CASE(test_a_piece_that_was_acknowledged_does_not_block),
+		CASE(test_a_retransmission_that_waits_keeps_its_place),
 		CASE(test_a_first_window_of_two_bytes_cuts_no_bytes),
 	};
 
