@@ -1,5 +1,5 @@
-/* One connection against a model of a container on a bad wire. Segments of
- * both directions are lost, doubled, delayed and thereby reordered; the tap
+/* One connection against a model of a container on a bad wire, opened by
+ * either end. Segments of both directions are lost, doubled, delayed and thereby reordered; the tap
  * fails now and then; windows shut; both owners stall; sides close in either
  * order. In the end every byte has arrived once and in order, and nothing is
  * left.
@@ -451,6 +451,28 @@ static size_t some_length(struct model *m)
 	return roll(m, scale[roll(m, 5)]);
 }
 
+/* The host opens; some of its SYNs are lost. */
+static void open_inbound(struct model *m)
+{
+	struct rig_peer *p = &m->p;
+
+	assert_int_equal(rig_connect(m->r, p, &m->o), 0);
+	if (m->loss > 0 && chance(m, 30))
+		rig_advance(m->r, roll(m, 5500) * NSEC_PER_MSEC);
+	rig_take_syn(m->r, p);
+	rig_send(m->r, p, WIRE_TCP_SYN | ACK, NULL, 0);
+	p->seq++;
+	if (m->loss > 0 && chance(m, 30)) { /* our ACK was lost */
+		p->seq--;
+		rig_send(m->r, p, WIRE_TCP_SYN | ACK, NULL, 0);
+		p->seq++;
+	}
+	assert_int_equal(m->o.opened, 1);
+	rig_drain(m->r);
+	/* No SYN scales its window. */
+	m->out_edge = p->wnd;
+}
+
 static struct model *start(uint32_t seed)
 {
 	static const uint16_t mss[] = {88, 536, 1460, 9000, 65460};
@@ -483,7 +505,10 @@ static struct model *start(uint32_t seed)
 	m->out_edge = m->p.scale ? (size_t)m->p.wnd << RIG_WSCALE : m->p.wnd;
 	if (m->out_edge > m->room)
 		m->room = m->out_edge;
-	rig_open(m->r, &m->p, &m->o);
+	if (chance(m, 50))
+		open_inbound(m);
+	else
+		rig_open(m->r, &m->p, &m->o);
 	m->o.user.events = &host_events;
 	m->in_start = m->p.seq;
 	m->out_start = m->p.ack;
