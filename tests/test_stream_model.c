@@ -40,6 +40,7 @@ struct flying {
 struct wire {
 	struct flying list[WIRE_MAX];
 	size_t count;
+	unsigned lost; /* in a row */
 };
 
 struct model {
@@ -82,10 +83,13 @@ static bool chance(struct model *m, unsigned percent)
 	return roll(m, 100) < percent;
 }
 
+/* Not all copies of a segment are lost: connections would rightly time out. */
 static void fly(struct model *m, struct wire *w, struct flying f)
 {
-	int copies = chance(m, m->loss) ? 0 : chance(m, m->loss / 4) ? 2 : 1;
+	bool lose = chance(m, m->loss) && w->lost < 2;
+	int copies = lose ? 0 : chance(m, m->loss / 4) ? 2 : 1;
 
+	w->lost = lose ? w->lost + 1 : 0;
 	while (copies-- > 0 && w->count < WIRE_MAX) {
 		f.due = m->r->now;
 		if (m->loss > 0 && chance(m, 20))
