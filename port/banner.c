@@ -23,6 +23,8 @@ void banner_print(const struct config *c, const struct plan *plan, FILE *to)
 	print_addr(to, "DHCP begin:", &plan->dhcp4);
 	print_addr(to, "DHCP end:", &plan->dhcp4);
 	print_addr(to, "Recommended IP:", &plan->guest4);
+	if (c->api_path)
+		fprintf(to, "* %-16s %s\n", "API Socket:", c->api_path);
 	if (!addr_is_unspecified(&c->outbound4))
 		print_addr(to, "Outbound IPv4:", &c->outbound4);
 	if (!addr_is_unspecified(&c->outbound6))

@@ -47,8 +47,9 @@ int cli_number(const char *text, long min, long max, long *ret);
 int cli_cidr(const char *text, struct in6_addr *ret_net, uint8_t *ret_bits,
 	     struct fail *why);
 
-/* The fronts: @argv[0] is the program's name. CLI_GO with *@ret filled in, its
- * strings borrowed from @argv. */
+/* The fronts: @argv[0] is the program's name. CLI_GO with *@ret filled in, for
+ * config_fini(), its strings borrowed from @argv; otherwise there is nothing to
+ * free. */
 enum cli_verdict cli_slirp(int argc, char **argv, struct config *ret, FILE *out,
 			   FILE *err);
 enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,

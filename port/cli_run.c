@@ -11,6 +11,10 @@ struct run {
 	struct cli cli; /* must be first, see run_of() */
 	struct config *config;
 	bool only4, only6;
+	/* -4 or -6 as a set of rule families, 0: neither; used: a -p came
+	 * after it */
+	unsigned limit;
+	bool limit_used;
 };
 
 static struct run *run_of(struct cli *c)
@@ -60,6 +64,71 @@ static enum cli_verdict apply_no_loopback(struct cli *c, const char *arg)
 	return CLI_GO;
 }
 
+static enum cli_verdict limit_rule(const struct run *r, struct rule *rule)
+{
+	char text[RULE_STRLEN];
+
+	if (!(rule->families & r->limit)) {
+		fprintf(r->cli.err,
+			"%s: -%c and the address of %s are of different "
+			"families\n",
+			r->cli.name, r->limit == RULE_IPV4 ? '4' : '6',
+			rule_format(rule, text));
+		return CLI_BAD;
+	}
+	rule->families = r->limit;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_publish(struct cli *c, const char *arg)
+{
+	struct run *r = run_of(c);
+	struct rule rule;
+	struct fail why;
+
+	if (rule_parse(arg, &rule, &why) < 0) {
+		fprintf(c->err, "%s: --publish '%s': %s\n", c->name, arg,
+			why.text);
+		return CLI_BAD;
+	}
+	if (r->limit && limit_rule(r, &rule) != CLI_GO)
+		return CLI_BAD;
+	r->limit_used = true;
+	if (config_add_rule(r->config, &rule) == 0)
+		return CLI_GO;
+	fprintf(c->err, "%s: no memory for --publish '%s'\n", c->name, arg);
+	return CLI_BAD;
+}
+
+static enum cli_verdict set_limit(struct cli *c, unsigned family)
+{
+	run_of(c)->limit = family;
+	run_of(c)->limit_used = false;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_limit4(struct cli *c, const char *arg)
+{
+	return set_limit(c, RULE_IPV4);
+}
+
+static enum cli_verdict apply_limit6(struct cli *c, const char *arg)
+{
+	return set_limit(c, RULE_IPV6);
+}
+
+static enum cli_verdict apply_follow(struct cli *c, const char *arg)
+{
+	run_of(c)->config->follow = true;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
+{
+	run_of(c)->config->api_path = arg;
+	return CLI_GO;
+}
+
 static enum cli_verdict apply_help(struct cli *c, const char *arg)
 {
 	fputs("Usage: tapir run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
@@ -74,12 +143,22 @@ static enum cli_verdict apply_help(struct cli *c, const char *arg)
 	      "executed, 127 if it is not found, 1 if tapir failed.\n\n"
 	      "Examples:\n"
 	      "  tapir run curl https://example.org/\n"
+	      "  tapir run -p 8080:80 -p 127.0.0.1:5353:53/udp -- server\n"
 	      "  tapir run --ipv4-only --mtu=1500 -- bash -l\n",
 	      c->out);
 	return CLI_DONE;
 }
 
 static const struct cli_option options[] = {
+	{"publish", 'p', "PORTS",
+	 "publish [[ADDR:]HOST[-END]:]CONTAINER[/PROTO]", apply_publish},
+	{"publish-ipv4", '4', NULL,
+	 "limit the -p that follow, or else the last, to IPv4", apply_limit4},
+	{"publish-ipv6", '6', NULL, "the same, to IPv6", apply_limit6},
+	{"follow", 0, NULL,
+	 "published ports are open only while COMMAND listens", apply_follow},
+	{"api-socket", 0, "PATH", "socket to publish ports by",
+	 apply_api_socket},
 	{"mtu", 0, "MTU",
 	 "MTU, 576 to 65521; no IPv6 below 1280 (default=65520)", apply_mtu},
 	{"cidr", 0, "CIDR", "IPv4 network, /1 to /25 (default=10.0.2.0/24)",
@@ -112,6 +191,20 @@ static enum cli_verdict choose_families(const struct run *r)
 	return CLI_GO;
 }
 
+/* A -4 or -6 with no -p behind it means the last one before. */
+static enum cli_verdict end_limit(struct run *r)
+{
+	struct config *config = r->config;
+
+	if (!r->limit || r->limit_used)
+		return CLI_GO;
+	if (config->rule_count > 0)
+		return limit_rule(r, &config->rules[config->rule_count - 1]);
+	fprintf(r->cli.err, "%s: -%c limits -p, and there is none\n",
+		r->cli.name, r->limit == RULE_IPV4 ? '4' : '6');
+	return CLI_BAD;
+}
+
 enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 			 FILE *err)
 {
@@ -130,6 +223,8 @@ enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 	verdict = cli_parse(&r.cli, argc, argv, &words);
 	if (verdict == CLI_GO)
 		verdict = choose_families(&r);
+	if (verdict == CLI_GO)
+		verdict = end_limit(&r);
 	if (verdict == CLI_GO && words == argc) {
 		fputs("tapir run: no command given\n", err);
 		verdict = CLI_BAD;
@@ -138,5 +233,7 @@ enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 		fputs("Try 'tapir run --help'.\n", err);
 	if (verdict == CLI_GO)
 		ret->command = argv + words;
+	else
+		config_fini(ret);
 	return verdict;
 }

@@ -151,6 +151,33 @@ static enum cli_verdict apply_target_type(struct cli *c, const char *arg)
 	return CLI_BAD;
 }
 
+static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
+{
+	slirp_of(c)->config->api_path = arg;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_api_any(struct cli *c, const char *arg)
+{
+	bool ipv4 = strcmp(arg, "ipv4") == 0;
+
+	if (!ipv4 && strcmp(arg, "both") != 0) {
+		fprintf(c->err,
+			"--api-any must be \"both\" or \"ipv4\", not "
+			"'%s'\n",
+			arg);
+		return CLI_BAD;
+	}
+	slirp_of(c)->config->api_any_is_ipv4 = ipv4;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_follow(struct cli *c, const char *arg)
+{
+	slirp_of(c)->config->follow = true;
+	return CLI_GO;
+}
+
 static enum cli_verdict apply_help(struct cli *c, const char *arg);
 
 static enum cli_verdict apply_version(struct cli *c, const char *arg)
@@ -175,6 +202,13 @@ static const struct cli_option options[] = {
 	{"mtu", 'm', "MTU", "MTU of the network (default=1500, max=65521)",
 	 apply_mtu},
 	{"enable-ipv6", '6', NULL, "IPv6 as well, in fd00::/64", apply_ipv6},
+	{"api-socket", 'a', "PATH", "socket to publish ports by",
+	 apply_api_socket},
+	{"api-any", 0, "WHICH",
+	 "what 0.0.0.0 means there ([both|ipv4], default=both)", apply_api_any},
+	{"follow", 0, NULL,
+	 "published ports are open only while the container listens",
+	 apply_follow},
 	{"cidr", 0, "CIDR", "the network (default=10.0.2.0/24)", apply_cidr},
 	{"disable-host-loopback", 0, NULL,
 	 "no way to 127.0.0.1 and ::1 of the host", apply_no_loopback},

@@ -1,5 +1,8 @@
 #include "port/config.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 struct config config_default(void)
 {
 	return (struct config){
@@ -15,4 +18,23 @@ struct config config_default(void)
 		.ready_fd = -1,
 		.exit_fd = -1,
 	};
+}
+
+void config_fini(struct config *c)
+{
+	free(c->rules);
+	c->rules = NULL;
+	c->rule_count = 0;
+}
+
+int config_add_rule(struct config *c, const struct rule *r)
+{
+	struct rule *more =
+		realloc(c->rules, (c->rule_count + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	c->rules = more;
+	c->rules[c->rule_count++] = *r;
+	return 0;
 }

@@ -43,7 +43,7 @@ struct config {
 	struct in6_addr outbound4; /* 0.0.0.0 (mapped) when not given */
 	struct in6_addr outbound6; /* :: when not given */
 
-	const struct rule *rules; /* published from the start */
+	struct rule *rules; /* published from the start; owned */
 	size_t rule_count;
 	bool follow;          /* rules follow unless they say otherwise */
 	const char *api_path; /* NULL: no API socket */
@@ -57,5 +57,9 @@ struct config {
 /* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and
  * dns on, no descriptors. */
 struct config config_default(void);
+/* Frees the rules. */
+void config_fini(struct config *c);
+/* One more rule. 0 or -ENOMEM. */
+int config_add_rule(struct config *c, const struct rule *r);
 
 #endif

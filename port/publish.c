@@ -1,0 +1,121 @@
+#include "port/publish.h"
+
+#include "port/api.h"
+#include "port/forward.h"
+#include "port/guestaddr.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct publish {
+	struct guestaddr *guest;
+	struct inbound_tcp *tcp;
+	struct inbound_udp *udp;
+	struct forwards *forwards;
+	struct api_request_env requests;
+	struct api *api;
+};
+
+static int make_relays(struct publish *p, const struct config *config,
+		       const struct plan *plan, struct relay_host *relays,
+		       struct netaddr *addrs, struct sockdiag *diag)
+{
+	struct forward_deps deps = {
+		.loop = relays->loop, .diag = diag, .log = stderr};
+
+	p->guest = guestaddr_new(relays->loop, addrs, config->ifname,
+				 relays->stack, plan);
+	if (!p->guest)
+		return -ENOMEM;
+	p->tcp = inbound_tcp_new(relays, p->guest);
+	p->udp = inbound_udp_new(relays, p->guest);
+	if (!p->tcp || !p->udp)
+		return -ENOMEM;
+	deps.tcp = p->tcp;
+	deps.udp = p->udp;
+	deps.guest = p->guest;
+	p->forwards = forward_new(&deps);
+	return p->forwards ? 0 : -ENOMEM;
+}
+
+static int add_rules(struct publish *p, const struct config *config,
+		     struct fail *why)
+{
+	char text[RULE_STRLEN];
+
+	for (size_t i = 0; i < config->rule_count; i++) {
+		struct rule r = config->rules[i];
+		const struct forward *f;
+		int err;
+
+		r.follow = r.follow || config->follow;
+		err = forward_add(p->forwards, &r, &f, why);
+		if (err < 0)
+			return err;
+		if (r.host_port == 0)
+			fprintf(stderr, "tapir: %s\n",
+				rule_format(forward_rule(f), text));
+	}
+	return 0;
+}
+
+static int open_api(struct publish *p, const struct config *config,
+		    const struct plan *plan, struct loop *loop,
+		    struct fail *why)
+{
+	p->requests = (struct api_request_env){
+		.forwards = p->forwards,
+		.plan = plan,
+		.any_is_ipv4 = config->api_any_is_ipv4,
+		.follow = config->follow,
+	};
+	if (!config->api_path)
+		return 0;
+	p->api = api_new(loop, config->api_path, &p->requests, config->talk,
+			 why);
+	return p->api ? 0 : -EIO;
+}
+
+struct publish *publish_new(const struct config *config,
+			    const struct plan *plan, struct relay_host *relays,
+			    struct netaddr *addrs, struct sockdiag *diag,
+			    struct fail *why)
+{
+	struct publish *p = calloc(1, sizeof(*p));
+
+	if (!p || make_relays(p, config, plan, relays, addrs, diag) < 0) {
+		fail_set(why, -ENOMEM, "no memory for published ports");
+		publish_free(p);
+		return NULL;
+	}
+	if (add_rules(p, config, why) == 0 &&
+	    open_api(p, config, plan, relays->loop, why) == 0)
+		return p;
+	publish_free(p);
+	return NULL;
+}
+
+void publish_free(struct publish *p)
+{
+	if (!p)
+		return;
+	api_free(p->api);
+	forward_free(p->forwards);
+	inbound_udp_free(p->udp);
+	inbound_tcp_free(p->tcp);
+	guestaddr_free(p->guest);
+	free(p);
+}
+
+bool publish_udp_input(struct publish *p, const struct dgram *d)
+{
+	return inbound_udp_input(p->udp, d);
+}
+
+void publish_udp_unreachable(struct publish *p,
+			     const struct endpoint *container,
+			     const struct endpoint *remote)
+{
+	inbound_udp_unreachable(p->udp, container, remote);
+}
