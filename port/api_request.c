@@ -28,12 +28,12 @@ static json_t *bad_argument(const char *name, const char *detail)
 				      name, *detail ? ": " : "", detail));
 }
 
-static json_t *failed(const char *request, const char *detail)
+static json_t *add_failed(const char *detail)
 {
 	return json_pack("{s:{s:o}}", "error", "desc",
-			 json_sprintf("bad request: %s_hostfwd: "
-				      "slirp_%s_hostfwd failed: %s",
-				      request, request, detail));
+			 json_sprintf("bad request: add_hostfwd: "
+				      "slirp_add_hostfwd failed: %s",
+				      detail));
 }
 
 bool api_request_complete(const char *text, size_t len)
@@ -283,7 +283,7 @@ static json_t *add_hostfwd(struct api_request_env *env, const json_t *args)
 		return error;
 	if (rule_check(&r, &why) < 0 ||
 	    forward_add(env->forwards, &r, &f, &why) < 0)
-		return failed("add", why.text);
+		return add_failed(why.text);
 	ret = json_pack("{s:i, s:i}", "id", (int)forward_id(f), "host_port",
 			(int)forward_rule(f)->host_port);
 	if (ret)
@@ -309,11 +309,10 @@ static json_t *remove_hostfwd(struct api_request_env *env, const json_t *args)
 {
 	int id;
 
-	if (get_number(args, "id", 0, INT32_MAX, &id) < 0)
+	if (get_number(args, "id", 0, INT32_MAX, &id) < 0 ||
+	    forward_remove(env->forwards, (unsigned)id) < 0)
 		return error_reply(
 			"bad request: remove_hostfwd: bad arguments.id");
-	if (forward_remove(env->forwards, (unsigned)id) < 0)
-		return failed("remove", "there is no rule of that id");
 	return json_pack("{s:{}}", "return");
 }
 

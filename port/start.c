@@ -5,6 +5,7 @@
 #include "port/start.h"
 
 #include "port/banner.h"
+#include "port/ending.h"
 #include "port/loop.h"
 #include "port/run.h"
 #include "port/wire.h"
@@ -41,6 +42,7 @@ struct program {
 	struct loop *loop;
 	struct wire *wire;
 	struct run run;
+	struct ending ending;
 	struct loop_fd exit;
 	struct loop_timer linger;
 	nsec_t linger_end, quiet_end;
@@ -191,10 +193,16 @@ static int set_up(struct program *p, struct fail *why)
 	p->loop = loop_new(NULL);
 	if (!p->loop)
 		return fail_set(why, -ENOMEM, "cannot make the event loop");
-	p->wire = wire_new(p->config, &p->plan, p->loop, &p->tap, why);
+	p->wire = wire_new(p->config, &p->plan, p->loop, &p->tap,
+			   &(struct wire_netns){p->addrs, p->diag}, why);
 	if (!p->wire)
 		return -ENOMEM;
 	err = p->exit_open ? watch_exit_fd(p, why) : 0;
+	/* `tapir run` passes signals on; without a socket there is nothing to
+	 * clean up. */
+	if (err == 0 && p->config->api_path &&
+	    p->config->target != CONFIG_TARGET_RUN)
+		err = ending_watch(&p->ending, p->loop, why);
 	if (err == 0 && p->config->target == CONFIG_TARGET_RUN)
 		err = run_watch(&p->run, p->loop, why);
 	return err;
@@ -218,6 +226,8 @@ static void tear_down(struct program *p)
 {
 	run_stop(&p->run);
 	wire_free(p->wire);
+	/* A second signal may take effect now: nothing is left behind. */
+	ending_unwatch(&p->ending);
 	if (p->loop)
 		loop_del(p->loop, &p->exit);
 	loop_free(p->loop);
@@ -276,7 +286,7 @@ static int go_on(struct program *p)
 		fprintf(stderr, "tapir: event loop: %s\n", strerror(-status));
 		return 1;
 	}
-	if (talk)
+	if (talk && p->ending.signo == 0)
 		fputs("exitfd event\ndo_slirp is exiting\n", stderr);
 	return status;
 }
@@ -288,6 +298,7 @@ int start(const struct config *config)
 		.plan = start_plan(config),
 		.tap.fd = -1,
 		.run = {.sock = -1, .signals.fd = -1},
+		.ending.fd.fd = -1,
 		.exit.fd = -1,
 		.ready_open = is_open(config->ready_fd),
 		.exit_open = is_open(config->exit_fd),
@@ -304,5 +315,6 @@ int start(const struct config *config)
 			config->talk ? "" : "tapir: ", why.text,
 			helped ? "child failed(1)\n" : "");
 	tear_down(&p);
+	ending_die(&p.ending);
 	return status;
 }

@@ -1,5 +1,6 @@
 #include "port/wire.h"
 
+#include "port/publish.h"
 #include "port/relay_icmp.h"
 #include "port/relay_tcp.h"
 #include "port/relay_udp.h"
@@ -35,6 +36,7 @@ struct wire {
 	struct relay_tcp *tcp;
 	struct relay_udp *udp;
 	struct relay_icmp *icmp;
+	struct publish *publish;
 };
 
 static void on_tcp_open(struct stack_host *h, struct stream *s)
@@ -42,9 +44,23 @@ static void on_tcp_open(struct stack_host *h, struct stream *s)
 	relay_tcp_open(container_of(h, struct wire, host)->tcp, s);
 }
 
+/* What answers a client goes to the client, whatever else its target could mean:
+ * the gateway, say, is the host's loopback to everything that the container
+ * begins. */
 static void on_udp(struct stack_host *h, const struct dgram *d)
 {
-	relay_udp_input(container_of(h, struct wire, host)->udp, d);
+	struct wire *w = container_of(h, struct wire, host);
+
+	if (!publish_udp_input(w->publish, d))
+		relay_udp_input(w->udp, d);
+}
+
+static void on_udp_unreachable(struct stack_host *h,
+			       const struct endpoint *container,
+			       const struct endpoint *remote)
+{
+	publish_udp_unreachable(container_of(h, struct wire, host)->publish,
+				container, remote);
 }
 
 static void on_echo(struct stack_host *h, const struct icmpmsg_echo *e)
@@ -52,23 +68,25 @@ static void on_echo(struct stack_host *h, const struct icmpmsg_echo *e)
 	relay_icmp_input(container_of(h, struct wire, host)->icmp, e);
 }
 
-static int make_stack(struct wire *w, const uint64_t seed[2], bool offload,
-		      struct frame_sink *sink)
+static int make_stack(struct wire *w, const uint64_t seed[2],
+		      struct tapdev *tap)
 {
 	struct stack_config config = {
 		.plan = w->policy.plan,
-		.offload = offload,
+		.offload = tap->offload,
 		.flow_limit = FLOW_LIMIT,
 		.memory_limit = MEMORY_LIMIT,
 		.max_streams = MAX_TCP,
 		.seed = {seed[0], seed[1]},
 	};
 
+	tapdev_mac(tap, config.peer);
 	w->host.tcp_open = on_tcp_open;
 	w->host.udp_input = on_udp;
 	w->host.echo_input = on_echo;
-	w->relays.stack =
-		stack_new(&config, sink, &w->host, loop_now(w->relays.loop));
+	w->host.udp_unreachable = on_udp_unreachable;
+	w->relays.stack = stack_new(&config, &tap->sink, &w->host,
+				    loop_now(w->relays.loop));
 	return w->relays.stack ? 0 : -ENOMEM;
 }
 
@@ -97,7 +115,7 @@ static int make(struct wire *w, struct tapdev *tap)
 
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -errno;
-	err = make_stack(w, seed, tap->offload, &tap->sink);
+	err = make_stack(w, seed, tap);
 	if (err == 0)
 		err = make_relays(w, seed + 2);
 	if (err == 0)
@@ -106,8 +124,17 @@ static int make(struct wire *w, struct tapdev *tap)
 	return err;
 }
 
+static int publish(struct wire *w, const struct config *config,
+		   const struct wire_netns *netns, struct fail *why)
+{
+	w->publish = publish_new(config, &w->policy.plan, &w->relays,
+				 netns->addrs, netns->diag, why);
+	return w->publish ? 0 : -EIO;
+}
+
 struct wire *wire_new(const struct config *config, const struct plan *plan,
-		      struct loop *loop, struct tapdev *tap, struct fail *why)
+		      struct loop *loop, struct tapdev *tap,
+		      const struct wire_netns *netns, struct fail *why)
 {
 	struct wire *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM;
@@ -120,9 +147,11 @@ struct wire *wire_new(const struct config *config, const struct plan *plan,
 		w->relays.source.v6 = config->outbound6;
 		err = make(w, tap);
 	}
-	if (err == 0)
+	if (err < 0)
+		fail_set(why, err, "cannot start the stack: %s",
+			 strerror(-err));
+	else if (publish(w, config, netns, why) == 0)
 		return w;
-	fail_set(why, err, "cannot start the stack: %s", strerror(-err));
 	wire_free(w);
 	return NULL;
 }
@@ -132,6 +161,7 @@ void wire_free(struct wire *w)
 	if (!w)
 		return;
 	tapio_fini(&w->tapio);
+	publish_free(w->publish);
 	relay_icmp_free(w->icmp);
 	relay_udp_free(w->udp);
 	relay_tcp_free(w->tcp);
