@@ -148,9 +148,70 @@ static void test_the_front_is_chosen_by_name_or_word(void **state)
 	forget(&p);
 }
 
+static void test_ports_are_published_in_the_order_given(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "-p", "8080:80", "--publish",
+				"127.0.0.1:53:53/udp", "--follow",
+				"--api-socket=/run/s", "true");
+	const struct rule *r = p.config.rules;
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_int_equal(p.config.rule_count, 2);
+	assert_int_equal(r[0].host_port, 8080);
+	assert_int_equal(r[0].families, RULE_IPV4 | RULE_IPV6);
+	assert_int_equal(r[1].proto, RULE_UDP);
+	assert_true(p.config.follow);
+	assert_string_equal(p.config.api_path, "/run/s");
+	forget(&p);
+	config_fini(&p.config);
+}
+
+static void test_a_family_limits_what_follows_or_the_last(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "-p", "1:1", "-4", "-p", "2:2",
+				"-p", "3:3", "-6", "-p", "4:4", "true");
+	struct rule *r = p.config.rules;
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_int_equal(r[0].families, RULE_IPV4 | RULE_IPV6);
+	assert_int_equal(r[1].families, RULE_IPV4);
+	assert_int_equal(r[2].families, RULE_IPV4);
+	assert_int_equal(r[3].families, RULE_IPV6);
+	forget(&p);
+	config_fini(&p.config);
+	p = PARSE("tapir", "run", "-p", "1:1", "-p", "2:2", "-6", "true");
+	r = p.config.rules;
+	assert_int_equal(r[0].families, RULE_IPV4 | RULE_IPV6);
+	assert_int_equal(r[1].families, RULE_IPV6);
+	forget(&p);
+	config_fini(&p.config);
+}
+
+static void test_families_that_exclude_each_other_are_refused(void **state)
+{
+	struct parsed p =
+		PARSE("tapir", "run", "-6", "-p", "127.0.0.1:1:1", "true");
+
+	assert_int_equal(p.verdict, CLI_BAD);
+	assert_non_null(strstr(p.err, "127.0.0.1"));
+	forget(&p);
+	p = PARSE("tapir", "run", "-4", "true");
+	assert_int_equal(p.verdict, CLI_BAD);
+	assert_non_null(strstr(p.err, "there is none"));
+	forget(&p);
+	p = PARSE("tapir", "run", "-p", "x", "true");
+	assert_int_equal(p.verdict, CLI_BAD);
+	assert_non_null(strstr(p.err, "--publish 'x': "));
+	forget(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ports_are_published_in_the_order_given),
+		cmocka_unit_test(test_a_family_limits_what_follows_or_the_last),
+		cmocka_unit_test(
+			test_families_that_exclude_each_other_are_refused),
 		cmocka_unit_test(
 			test_a_command_gets_both_families_and_a_large_mtu),
 		cmocka_unit_test(test_options_behind_the_command_are_its_own),

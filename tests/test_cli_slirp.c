@@ -202,11 +202,13 @@ static const struct refusal with_usage[] = {
 	 "slirp4netns: unrecognized option '--bogus'\n"},
 	{"slirp4netns --bogus=1 1 t",
 	 "slirp4netns: unrecognized option '--bogus'\n"},
-	{"slirp4netns -a /tmp/s 1 t", "slirp4netns: invalid option -- 'a'\n"},
+	{"slirp4netns --api-any=v4 1 t", "--api-any must be "},
+	{"slirp4netns -a", "slirp4netns: option requires an argument -- 'a'\n"},
 	{"slirp4netns --outbound 1 t",
 	 "slirp4netns: ambiguous option '--outbound'\n"},
 	{"slirp4netns --configure=yes 1 t",
-	 "slirp4netns: option '--configure' doesn't allow an argument\n"},
+	 "slirp4netns: option '--configure' doesn't allow an "
+	 "argument\n"},
 	{"slirp4netns 1 t --mtu",
 	 "slirp4netns: option '--mtu' requires an argument\n"},
 	{"slirp4netns 1 t -m",
@@ -298,6 +300,7 @@ static void test_help_names_what_engines_look_for(void **state)
 		"--disable-host-loopback", "--mtu=",         "--cidr=",
 		"--outbound-addr=",        "--enable-ipv6 ", "--netns-type=",
 		"--userns-path=",          "--exit-fd=",     "--ready-fd=",
+		"--api-socket=",
 	};
 	char room[500];
 	struct parsed p = parse("slirp4netns -c --help --bogus", room);
@@ -326,6 +329,24 @@ static void test_the_version_is_one_line_that_docker_finds(void **state)
 	forget(&p);
 }
 
+static void test_published_ports_have_a_socket_and_two_switches(void **state)
+{
+	char room[500];
+	struct parsed p = parse("slirp4netns -a /run/s --follow "
+				"--api-any=ipv4 1 t",
+				room);
+
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_string_equal(p.config.api_path, "/run/s");
+	assert_true(p.config.follow && p.config.api_any_is_ipv4);
+	forget(&p);
+	p = parse("slirp4netns --api-any=both 1 t", room);
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_null(p.config.api_path);
+	assert_false(p.config.follow || p.config.api_any_is_ipv4);
+	forget(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +365,8 @@ int main(void)
 			test_bad_addresses_are_refused_with_the_reason_alone),
 		cmocka_unit_test(test_every_good_network_is_taken),
 		cmocka_unit_test(test_help_names_what_engines_look_for),
+		cmocka_unit_test(
+			test_published_ports_have_a_socket_and_two_switches),
 		cmocka_unit_test(
 			test_the_version_is_one_line_that_docker_finds),
 	};
