@@ -7,14 +7,13 @@
 #include "port/forward_impl.h"
 #include "stack/container_of.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* How often another port is picked because the other family has it in use. */
 #define PICKS 16
+
 bool forward_is_udp(const struct forward *f)
 {
 	return f->rule.proto == RULE_UDP;
@@ -70,53 +69,6 @@ static void close_ports(struct forward *f)
 		forward_close_port(&f->ports[i]);
 }
 
-static int too_many(const struct forward *f, struct fail *why)
-{
-	struct rlimit limit = {0};
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	return fail_set(why, -EMFILE,
-			"too many open files: %zu ports need a descriptor "
-			"each, the limit is %llu (RLIMIT_NOFILE, ulimit -n), "
-			"and %d are kept for everything else",
-			f->n, (unsigned long long)limit.rlim_cur,
-			HOSTSOCK_RESERVE);
-}
-
-/* Says what @err, of opening @e, means. */
-int forward_explain(const struct forward *f, const struct endpoint *e, int err,
-		    struct fail *why)
-{
-	const char *proto = forward_is_udp(f) ? "udp" : "tcp";
-	char text[ENDPOINT_STRLEN];
-
-	endpoint_format(e, text);
-	switch (err) {
-	case -EADDRINUSE:
-		return fail_set(why, err, "address in use: %s (%s)", text,
-				proto);
-	case -EADDRNOTAVAIL:
-		return fail_set(why, err,
-				"the host has no such address: %s (%s)", text,
-				proto);
-	case -EACCES:
-		return fail_set(why, err,
-				"not allowed: %s (%s); ports below the sysctl "
-				"net.ipv4.ip_unprivileged_port_start need "
-				"privilege",
-				text, proto);
-	case -EAFNOSUPPORT:
-		return fail_set(why, err, "the kernel has no IPv%d: %s (%s)",
-				addr_is_v4(&e->addr) ? 4 : 6, text, proto);
-	case -EMFILE:
-	case -ENFILE:
-		return too_many(f, why);
-	default:
-		return fail_set(why, err, "%s (%s): %s", text, proto,
-				strerror(-err));
-	}
-}
-
 int forward_open_port(struct forward_port *p)
 {
 	struct forward *f = p->forward;
@@ -159,8 +111,11 @@ static void drop_addr(struct forward *f, size_t first)
 	unsigned family =
 		addr_is_v4(&f->ports[first].local.addr) ? RULE_IPV4 : RULE_IPV6;
 
+	for (size_t i = first; i < first + f->per_addr; i++)
+		forward_close_port(&f->ports[i]);
 	f->rule.families &= ~family;
 	f->n -= f->per_addr;
+	/* those behind it are not open yet, so that nobody points to them */
 	memmove(&f->ports[first], &f->ports[first + f->per_addr],
 		(f->n - first) * sizeof(f->ports[0]));
 }
@@ -231,13 +186,13 @@ static void free_forward(struct forward *f)
 static int make_ports(struct forward *f, const struct forward_addrs *addrs,
 		      struct fail *why)
 {
-	struct rlimit limit;
+	int err;
 
 	f->per_addr = rule_ports(&f->rule);
 	f->n = addrs->n * f->per_addr;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-	    f->n + HOSTSOCK_RESERVE > limit.rlim_cur)
-		return too_many(f, why);
+	err = forward_explain_room(f, &addrs->addr[0], why);
+	if (err < 0)
+		return err;
 	f->ports = calloc(f->n, sizeof(f->ports[0]));
 	if (!f->ports)
 		return fail_set(why, -ENOMEM, "no memory for %zu ports", f->n);
@@ -265,13 +220,20 @@ static int make_forward(struct forwards *fs, const struct rule *r,
 	if (err < 0)
 		return err;
 	f = calloc(1, sizeof(*f));
-	if (!f)
-		return fail_set(why, -ENOMEM, "no memory for a rule");
+	if (!f) {
+		fail_set(why, -ENOMEM, "no memory for a rule");
+		return -ENOMEM;
+	}
 	f->owner = fs;
 	f->rule = *r;
+	f->rule.families = addrs.families;
 	f->target = target_new(&r->guest_addr, fs->deps.guest);
-	err = f->target ? make_ports(f, &addrs, why)
-			: fail_set(why, -ENOMEM, "no memory for a rule");
+	if (!f->target) {
+		free_forward(f);
+		fail_set(why, -ENOMEM, "no memory for a rule");
+		return -ENOMEM;
+	}
+	err = make_ports(f, &addrs, why);
 	if (err < 0) {
 		free_forward(f);
 		return err;
@@ -327,8 +289,10 @@ int forward_add(struct forwards *fs, const struct rule *r,
 		const struct forward **ret, struct fail *why)
 {
 	struct forward *f;
-	int err;
+	int err = rule_check(r, why);
 
+	if (err < 0)
+		return err;
 	if (!have_room(fs))
 		return fail_set(why, -ENOMEM, "no memory for a rule");
 	err = make_forward(fs, r, &f, why);

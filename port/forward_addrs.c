@@ -29,25 +29,36 @@ static bool from_sockaddr(const struct sockaddr *sa, struct in6_addr *ret)
 	return true;
 }
 
+static int add(struct forward_addrs *to, const struct in6_addr *a)
+{
+	if (to->n == FORWARD_ADDRS_MAX)
+		return -E2BIG;
+	to->addr[to->n++] = *a;
+	to->families |= family_of(a);
+	return 0;
+}
+
 /* The addresses of one family that the interface has. */
-static void add_family(const struct ifaddrs *list, const char *name,
-		       unsigned family, struct forward_addrs *ret)
+static int add_family(const struct ifaddrs *list, const char *name,
+		      unsigned family, struct forward_addrs *ret)
 {
 	struct in6_addr a;
+	int err = 0;
 
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+	for (const struct ifaddrs *i = list; i && !err; i = i->ifa_next) {
 		if (strcmp(i->ifa_name, name) == 0 &&
 		    from_sockaddr(i->ifa_addr, &a) && family_of(&a) == family &&
-		    ret->n < FORWARD_ADDRS_MAX &&
 		    hostsock_scoped(&a, name, &a) == 0)
-			ret->addr[ret->n++] = a;
+			err = add(ret, &a);
 	}
+	return err;
 }
 
 static int find_of_interface(const struct rule *r, struct forward_addrs *ret,
 			     struct fail *why)
 {
 	struct ifaddrs *list;
+	int err = 0;
 
 	if (if_nametoindex(r->ifname) == 0)
 		return fail_set(why, -ENODEV, "the host has no interface '%s'",
@@ -55,30 +66,37 @@ static int find_of_interface(const struct rule *r, struct forward_addrs *ret,
 	if (getifaddrs(&list) < 0)
 		return fail_errno(why, "cannot list the host's addresses");
 	if (r->families & RULE_IPV4)
-		add_family(list, r->ifname, RULE_IPV4, ret);
-	if (r->families & RULE_IPV6)
-		add_family(list, r->ifname, RULE_IPV6, ret);
+		err = add_family(list, r->ifname, RULE_IPV4, ret);
+	if (!err && r->families & RULE_IPV6)
+		err = add_family(list, r->ifname, RULE_IPV6, ret);
 	freeifaddrs(list);
+	if (err < 0)
+		return fail_set(why, err,
+				"interface '%s' has more than %d addresses: "
+				"name one, or none for every address",
+				r->ifname, FORWARD_ADDRS_MAX);
 	if (ret->n == 0)
 		return fail_set(why, -EADDRNOTAVAIL,
-				"interface '%s' has no address of that family",
-				r->ifname);
+				"interface '%s' has no address%s", r->ifname,
+				r->families == RULE_IPV4   ? " of IPv4"
+				: r->families == RULE_IPV6 ? " of IPv6"
+							   : "");
 	return 0;
 }
 
 int forward_addrs_find(const struct rule *r, struct forward_addrs *ret,
 		       struct fail *why)
 {
-	ret->n = 0;
+	const struct in6_addr any[] = {addr_from_v4(INADDR_ANY), in6addr_any};
+
+	ret->n = ret->families = 0;
 	if (r->ifname[0])
 		return find_of_interface(r, ret, why);
-	if (!addr_is_unspecified(&r->host_addr)) {
-		ret->addr[ret->n++] = r->host_addr;
-		return 0;
-	}
+	if (!addr_is_unspecified(&r->host_addr))
+		return add(ret, &r->host_addr);
 	if (r->families & RULE_IPV4)
-		ret->addr[ret->n++] = addr_from_v4(0);
+		add(ret, &any[0]);
 	if (r->families & RULE_IPV6)
-		ret->addr[ret->n++] = in6addr_any;
+		add(ret, &any[1]);
 	return 0;
 }

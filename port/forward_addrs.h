@@ -12,10 +12,12 @@ struct forward_addrs {
 						  * link-local with scope, see
 						  * hostsock.h */
 	unsigned n;
+	unsigned families; /* of these: RULE_IPV4, RULE_IPV6 */
 };
 
 /* 0.0.0.0 and ::, the one address, or those that the interface has now. 0, or
- * -errno with the reason: no such interface, none of the rule's families. */
+ * -errno with the reason: no such interface, none of the rule's families, more
+ * than FORWARD_ADDRS_MAX. */
 int forward_addrs_find(const struct rule *r, struct forward_addrs *ret,
 		       struct fail *why);
 

@@ -12,7 +12,6 @@ struct forward_port {
 	struct forward *forward;
 	struct endpoint local; /* while the listener is closed, too */
 	uint16_t guest_port;
-	bool told; /* that it cannot be opened */
 };
 
 struct forward {
@@ -23,6 +22,7 @@ struct forward {
 	struct forward_port *ports;
 	size_t n, per_addr; /* in all, and of each address */
 	bool told;          /* the log has forward_note() */
+	bool told_cannot;   /* ... and that it cannot follow just now */
 	char note[FORWARD_NOTE_LEN];
 };
 
@@ -38,10 +38,17 @@ struct forwards {
 /* Opens and closes one of a rule's ports; 0 or -errno. */
 int forward_open_port(struct forward_port *p);
 void forward_close_port(struct forward_port *p);
-/* Says what @err, met when @e was to be opened for @f, means. */
+bool forward_is_udp(const struct forward *f);
+
+/* In forward_explain.c: says what @err, met when @e was to be opened for @f,
+ * means, and returns it. */
 int forward_explain(const struct forward *f, const struct endpoint *e, int err,
 		    struct fail *why);
-bool forward_is_udp(const struct forward *f);
+/* Is there room for the descriptors of @f, whose first address is @addr? Not to
+ * open thousands only to close them again: as the kernel hands out the lowest
+ * number, a socket tells how many are in use. 0 or -EMFILE with the reason. */
+int forward_explain_room(const struct forward *f, const struct in6_addr *addr,
+			 struct fail *why);
 
 /* In forward_watch.c. */
 void forward_watch_init(struct forwards *fs);

@@ -21,72 +21,6 @@ static bool target_addr(const struct forward *f, bool v4, struct in6_addr *ret)
 	return addr_is_v4(ret) == v4;
 }
 
-static bool container_listens(const struct forward *f, bool v4, uint16_t port)
-{
-	struct in6_addr a;
-
-	if (!target_addr(f, v4, &a) && !target_addr(f, !v4, &a))
-		return false;
-	return sockdiag_reach(f->owner->deps.diag, forward_watch_proto(f), &a,
-			      port) == SOCKDIAG_LISTENS;
-}
-
-static void tell_port(struct forward_port *p, int err)
-{
-	const struct forward *f = p->forward;
-	struct fail why;
-
-	if (p->told)
-		return;
-	p->told = true;
-	forward_explain(f, &p->local, err, &why);
-	fprintf(f->owner->deps.log, "tapir: cannot follow the container: %s\n",
-		why.text);
-}
-
-static void follow_port(struct forward_port *p)
-{
-	const struct forward *f = p->forward;
-	struct listener *l = &p->listener;
-	bool want =
-		container_listens(f, addr_is_v4(&p->local.addr), p->guest_port);
-	bool open = l->fd >= 0 && (forward_is_udp(f) || l->listening);
-	int err = 0;
-
-	if (want == open)
-		return;
-	if (!want && forward_is_udp(f)) {
-		forward_close_port(p);
-	} else if (!want) {
-		listener_stop(l);
-	} else {
-		if (l->fd < 0)
-			err = forward_open_port(p);
-		if (err == 0 && !forward_is_udp(f))
-			err = listener_start(l);
-	}
-	if (err < 0)
-		tell_port(p, err);
-	else
-		p->told = false;
-}
-
-static void follow_ports(struct forward *f)
-{
-	for (size_t i = 0; i < f->n; i++)
-		follow_port(&f->ports[i]);
-}
-
-static void on_looked(struct follow *follow)
-{
-	struct forwards *fs = container_of(follow, struct forwards, follow);
-
-	for (size_t i = 0; i < fs->n; i++) {
-		if (fs->list[i]->rule.follow)
-			follow_ports(fs->list[i]);
-	}
-}
-
 /* Notes. */
 
 /* By the last look; of an address that the container lacks, the loopback of its
@@ -105,51 +39,176 @@ static enum sockdiag_reach reach(const struct forward *f, bool v4,
 	return r == SOCKDIAG_LISTENS && !has ? SOCKDIAG_NOBODY : r;
 }
 
-/* Writes f->note if the service on @port is on loopback only, or if there is
- * none; false if all is well. */
-static bool note_port(struct forward *f, uint16_t port, bool *loopback)
+static const char *loopbacks(enum sockdiag_reach r4, enum sockdiag_reach r6)
+{
+	if (r4 != SOCKDIAG_LOOPBACK)
+		return "::1";
+	return r6 == SOCKDIAG_LOOPBACK ? "127.0.0.1 and ::1" : "127.0.0.1";
+}
+
+/* Can the service on @port be reached, in one family at least? */
+static bool is_reached(const struct forward *f, uint16_t port)
+{
+	return reach(f, true, port) == SOCKDIAG_LISTENS ||
+	       reach(f, false, port) == SOCKDIAG_LISTENS;
+}
+
+/* Writes f->note if the service on @port is on loopback only. */
+static bool note_port(struct forward *f, uint16_t port)
 {
 	enum sockdiag_reach r4 = reach(f, true, port);
 	enum sockdiag_reach r6 = reach(f, false, port);
 
-	if (r4 == SOCKDIAG_LISTENS || r6 == SOCKDIAG_LISTENS)
+	if (r4 == SOCKDIAG_LISTENS || r6 == SOCKDIAG_LISTENS ||
+	    (r4 == SOCKDIAG_NOBODY && r6 == SOCKDIAG_NOBODY))
 		return false;
-	*loopback = r4 == SOCKDIAG_LOOPBACK || r6 == SOCKDIAG_LOOPBACK;
-	if (*loopback)
-		snprintf(f->note, sizeof(f->note),
-			 "the service on port %u listens on %s only, inside "
-			 "the container, where a tap cannot reach it: let it "
-			 "listen on 0.0.0.0 or [::]",
-			 port,
-			 r4 != SOCKDIAG_LOOPBACK   ? "::1"
-			 : r6 != SOCKDIAG_LOOPBACK ? "127.0.0.1"
-						   : "127.0.0.1 and ::1");
-	else
+	snprintf(f->note, sizeof(f->note),
+		 "the service on port %u listens on %s only, inside the "
+		 "container, where a tap cannot reach it: let it listen on "
+		 "0.0.0.0 or [::]",
+		 (unsigned)port, loopbacks(r4, r6));
+	return true;
+}
+
+static void tell_note(struct forward *f)
+{
+	char text[RULE_STRLEN];
+
+	f->told = true;
+	fprintf(f->owner->deps.log, "tapir: %s: %s\n",
+		rule_format(&f->rule, text), f->note);
+}
+
+static void note_nobody(struct forward *f)
+{
+	unsigned first = f->rule.guest_port;
+	unsigned last = first + (unsigned)f->per_addr - 1;
+
+	if (first == last)
 		snprintf(f->note, sizeof(f->note),
 			 "nothing listens on port %u inside the container",
-			 port);
-	return true;
+			 first);
+	else
+		snprintf(f->note, sizeof(f->note),
+			 "nothing listens on any of the ports %u-%u inside the "
+			 "container",
+			 first, last);
 }
 
 const char *forward_note(const struct forward *f)
 {
 	/* the text is kept with the rule, which the caller may only read */
 	struct forward *mine = (struct forward *)(uintptr_t)f;
-	bool loopback, noted = false;
+	bool any = false;
 
 	if (!f->owner->deps.diag)
 		return NULL;
 	for (size_t i = 0; i < f->per_addr; i++) {
-		if (!note_port(mine, f->ports[i].guest_port, &loopback)) {
-			if (!noted)
-				return NULL;
-			continue;
-		}
-		noted = true;
-		if (loopback)
+		if (note_port(mine, f->ports[i].guest_port))
 			return f->note;
+		any = any || is_reached(f, f->ports[i].guest_port);
 	}
+	if (any)
+		return NULL;
+	note_nobody(mine);
 	return f->note;
+}
+
+/* Following. */
+
+/* Where clients of each host family, [0] IPv4 and [1] IPv6, are led to, and
+ * whether there is such an address at all. */
+struct ends {
+	struct in6_addr addr[2];
+	bool has[2];
+};
+
+static struct ends find_ends(const struct forward *f)
+{
+	struct ends e;
+
+	for (int i = 0; i < 2; i++)
+		e.has[i] = target_addr(f, i == 0, &e.addr[i]) ||
+			   target_addr(f, i != 0, &e.addr[i]);
+	return e;
+}
+
+static int switch_port(struct forward_port *p, bool open)
+{
+	struct listener *l = &p->listener;
+	int err = 0;
+
+	if (!open && l->udp)
+		forward_close_port(p);
+	else if (!open)
+		return listener_stop(l);
+	else if (l->fd < 0)
+		err = forward_open_port(p);
+	if (err == 0 && open && !l->udp)
+		err = listener_start(l);
+	return err;
+}
+
+/* 0 or -errno, if the port could not be opened. */
+static int follow_port(struct forward_port *p, const struct ends *ends,
+		       enum sockdiag_reach *ret)
+{
+	const struct forward *f = p->forward;
+	int i = addr_is_v4(&p->local.addr) ? 0 : 1;
+	bool is_open = p->listener.fd >= 0 && p->listener.listening;
+
+	*ret = SOCKDIAG_NOBODY;
+	if (ends->has[i])
+		*ret = sockdiag_reach(f->owner->deps.diag,
+				      forward_watch_proto(f), &ends->addr[i],
+				      p->guest_port);
+	if ((*ret == SOCKDIAG_LISTENS) == is_open)
+		return 0;
+	return switch_port(p, !is_open);
+}
+
+static void tell_cannot(struct forward *f, const struct forward_port *p,
+			int err)
+{
+	struct fail why;
+
+	if (f->told_cannot)
+		return;
+	f->told_cannot = true;
+	forward_explain(f, &p->local, err, &why);
+	fprintf(f->owner->deps.log, "tapir: cannot follow the container: %s\n",
+		why.text);
+}
+
+static void follow_ports(struct forward *f)
+{
+	struct ends ends = find_ends(f);
+	bool all = true;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct forward_port *p = &f->ports[i];
+		enum sockdiag_reach reach;
+		int err = follow_port(p, &ends, &reach);
+
+		all = all && err == 0;
+		if (err < 0)
+			tell_cannot(f, p, err);
+		/* the client will be refused: nobody else can say why */
+		if (reach == SOCKDIAG_LOOPBACK && !f->told &&
+		    note_port(f, p->guest_port))
+			tell_note(f);
+	}
+	f->told_cannot = f->told_cannot && !all;
+}
+
+static void on_looked(struct follow *follow)
+{
+	struct forwards *fs = container_of(follow, struct forwards, follow);
+
+	for (size_t i = 0; i < fs->n; i++) {
+		if (fs->list[i]->rule.follow)
+			follow_ports(fs->list[i]);
+	}
 }
 
 void forward_watch_unanswered(struct target *t, uint16_t port)
@@ -157,18 +216,13 @@ void forward_watch_unanswered(struct target *t, uint16_t port)
 	struct forward *f = t->arg;
 	struct forwards *fs = f->owner;
 	nsec_t now = loop_now(fs->deps.loop);
-	char text[RULE_STRLEN];
-	bool loopback;
 
 	if (f->told || !fs->deps.diag || now - fs->looked_at < LOOK_PAUSE)
 		return;
 	fs->looked_at = now;
-	if (sockdiag_look(fs->deps.diag, forward_watch_proto(f)) < 0 ||
-	    !note_port(f, port, &loopback) || !loopback)
-		return;
-	f->told = true;
-	fprintf(fs->deps.log, "tapir: %s: %s\n", rule_format(&f->rule, text),
-		f->note);
+	if (sockdiag_look(fs->deps.diag, forward_watch_proto(f)) == 0 &&
+	    note_port(f, port))
+		tell_note(f);
 }
 
 void forward_look(struct forwards *fs)
