@@ -2,16 +2,16 @@
 
 #include "stack/container_of.h"
 
+#include <assert.h>
 #include <errno.h>
 
-/* A look that fails leaves the last answer, and the next is soon. */
-static void look(struct follow *f)
+static bool in_use(const struct follow *f)
 {
 	for (int p = 0; p < SOCKDIAG_PROTOS; p++) {
 		if (f->users[p] > 0)
-			sockdiag_look(f->diag, (enum sockdiag_proto)p);
+			return true;
 	}
-	f->looked(f);
+	return false;
 }
 
 static int arm(struct follow *f)
@@ -23,9 +23,17 @@ static int arm(struct follow *f)
 static void on_timer(struct loop_timer *t)
 {
 	struct follow *f = container_of(t, struct follow, timer);
+	bool seen = false;
 
+	/* There is room for it: it was armed a moment ago. */
 	arm(f);
-	look(f);
+	for (int p = 0; p < SOCKDIAG_PROTOS; p++) {
+		if (f->users[p] > 0 &&
+		    sockdiag_look(f->diag, (enum sockdiag_proto)p) == 0)
+			seen = true;
+	}
+	if (seen)
+		f->looked(f);
 }
 
 void follow_init(struct follow *f, struct loop *loop, struct sockdiag *diag,
@@ -46,7 +54,9 @@ int follow_use(struct follow *f, enum sockdiag_proto proto)
 	if (!f->diag)
 		return -EOPNOTSUPP;
 	err = sockdiag_look(f->diag, proto);
-	if (err == 0)
+	/* Whoever comes and goes all the time must not put off the next look
+	 * for those who stay. */
+	if (err == 0 && !in_use(f))
 		err = arm(f);
 	if (err < 0)
 		return err;
@@ -57,12 +67,10 @@ int follow_use(struct follow *f, enum sockdiag_proto proto)
 
 void follow_unuse(struct follow *f, enum sockdiag_proto proto)
 {
+	assert(f->users[proto] > 0);
 	f->users[proto]--;
-	for (int p = 0; p < SOCKDIAG_PROTOS; p++) {
-		if (f->users[p] > 0)
-			return;
-	}
-	loop_timer_clear(f->loop, &f->timer);
+	if (!in_use(f))
+		loop_timer_clear(f->loop, &f->timer);
 }
 
 void follow_fini(struct follow *f)

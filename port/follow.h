@@ -11,7 +11,8 @@
 
 /* Embedded in its owner. */
 struct follow {
-	/* After each look, with d->... as it is now. */
+	/* After each look, also from inside follow_use(): f->diag tells what it
+	 * saw. May use and unuse. */
 	void (*looked)(struct follow *f);
 	struct sockdiag *diag; /* borrowed; NULL: following is not possible */
 	struct loop *loop;     /* borrowed */
@@ -21,9 +22,11 @@ struct follow {
 
 void follow_init(struct follow *f, struct loop *loop, struct sockdiag *diag,
 		 void (*looked)(struct follow *f));
-/* One more wants to know about @proto: the first look is taken before it
- * returns. 0; -EOPNOTSUPP without sock_diag; -errno of the look. */
+/* One more wants to know about @proto: a look is taken before it returns. 0;
+ * -EOPNOTSUPP without sock_diag; -errno of the look, and then nothing is
+ * followed for it. Later looks that fail are taken again a period later. */
 int follow_use(struct follow *f, enum sockdiag_proto proto);
+/* Once for each follow_use() that was successful. */
 void follow_unuse(struct follow *f, enum sockdiag_proto proto);
 void follow_fini(struct follow *f);
 
