@@ -6,22 +6,60 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+/* Root in the container can change its addresses as fast as it likes: after so
+ * many times within a second, we look again when the second is over. */
+#define REFRESH_MAX 50
+
 struct guestaddr {
 	struct loop *loop;
 	struct netaddr *na; /* NULL: only the stack knows */
+	bool known;         /* @na has been read */
 	struct loop_fd watch;
+	struct loop_timer again; /* while it is not watched */
+	nsec_t since;            /* @refreshes is counted from then */
+	unsigned refreshes;
 	const char *ifname;
 	const struct stack *stack;
 	const struct plan *plan;
 };
 
+static void pause_watch(struct guestaddr *g)
+{
+	loop_del(g->loop, &g->watch);
+	loop_timer_set(g->loop, &g->again, loop_now(g->loop) + NSEC_PER_SEC);
+}
+
+static void refresh(struct guestaddr *g)
+{
+	nsec_t now = loop_now(g->loop);
+
+	if (now - g->since >= NSEC_PER_SEC) {
+		g->since = now;
+		g->refreshes = 0;
+	}
+	g->refreshes++;
+	/* One that failed has read the news away, so nothing would wake us. */
+	if (netaddr_refresh(g->na) < 0)
+		pause_watch(g);
+	else
+		g->known = true;
+	if (g->refreshes >= REFRESH_MAX)
+		pause_watch(g);
+}
+
 static void on_change(struct loop_fd *f, uint32_t events)
 {
-	struct guestaddr *g = container_of(f, struct guestaddr, watch);
+	refresh(container_of(f, struct guestaddr, watch));
+}
 
-	/* A namespace that cannot be asked any more has what it had. */
-	if (netaddr_refresh(g->na) < 0 && events & (EPOLLERR | EPOLLHUP))
-		loop_del(g->loop, f);
+static void on_again(struct loop_timer *t)
+{
+	struct guestaddr *g = container_of(t, struct guestaddr, again);
+
+	if (loop_add(g->loop, &g->watch, netaddr_fd(g->na), EPOLLIN) == 0)
+		refresh(g);
+	else
+		pause_watch(g);
 }
 
 struct guestaddr *guestaddr_new(struct loop *loop, struct netaddr *na,
@@ -36,17 +74,17 @@ struct guestaddr *guestaddr_new(struct loop *loop, struct netaddr *na,
 		.loop = loop,
 		.na = na,
 		.watch = {.ready = on_change, .fd = -1},
+		.again = {.fire = on_again},
 		.ifname = ifname,
 		.stack = stack,
 		.plan = plan,
 	};
-	if (!na)
-		return g;
-	if (netaddr_refresh(na) < 0 ||
-	    loop_add(loop, &g->watch, netaddr_fd(na), EPOLLIN) < 0) {
+	if (na && loop_add(loop, &g->watch, netaddr_fd(na), EPOLLIN) < 0) {
 		free(g);
 		return NULL;
 	}
+	if (na)
+		refresh(g);
 	return g;
 }
 
@@ -55,38 +93,36 @@ void guestaddr_free(struct guestaddr *g)
 	if (!g)
 		return;
 	loop_del(g->loop, &g->watch);
+	loop_timer_clear(g->loop, &g->again);
 	free(g);
 }
 
-/* How well @e serves as the container's address of family @v4; 0: not at all. */
-static int fitness(const struct guestaddr *g, const struct netaddr_entry *e,
-		   bool v4)
+/* How well @e serves as the container's address of its family; 0: not at all. */
+static int fitness(const struct guestaddr *g, const struct netaddr_entry *e)
 {
-	const struct plan *plan = g->plan;
+	const struct in6_addr *a = &e->addr;
+	bool on_tap = strcmp(e->ifname, g->ifname) == 0;
 
-	if (!e->usable || addr_is_v4(&e->addr) != v4 ||
-	    strcmp(e->ifname, g->ifname) != 0 || addr_is_linklocal(&e->addr))
+	if (!e->usable || addr_is_linklocal(a) || addr_is_loopback(a))
 		return 0;
-	if (addr_equal(&e->addr, v4 ? &plan->guest4 : &plan->guest6))
-		return 3;
-	return plan_on_link(plan, &e->addr) ? 2 : 1;
+	if (addr_equal(a, addr_is_v4(a) ? &g->plan->guest4 : &g->plan->guest6))
+		return 4;
+	/* The stack takes packets from these alone. */
+	if (plan_source_ok(g->plan, a))
+		return on_tap ? 3 : 2;
+	return on_tap ? 1 : 0;
 }
 
-bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
+static bool find_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
 {
 	const struct netaddr_entry *list;
 	int best = 0;
 	size_t n;
 
-	if (!(v4 ? g->plan->ipv4 : g->plan->ipv6))
-		return false;
-	if (!g->na) {
-		*ret = g->plan->guest4;
-		return v4 || stack_guest(g->stack, false, ret);
-	}
 	list = netaddr_list(g->na, &n);
 	for (size_t i = 0; i < n; i++) {
-		int fit = fitness(g, &list[i], v4);
+		int fit = addr_is_v4(&list[i].addr) == v4 ? fitness(g, &list[i])
+							  : 0;
 
 		if (fit > best) {
 			best = fit;
@@ -96,6 +132,18 @@ bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
 	return best > 0;
 }
 
+bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
+{
+	if (!(v4 ? g->plan->ipv4 : g->plan->ipv6))
+		return false;
+	if (g->known)
+		return find_own(g, v4, ret);
+	if (!v4)
+		return stack_guest(g->stack, false, ret);
+	*ret = g->plan->guest4;
+	return true;
+}
+
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)
 {
 	const struct netaddr_entry *list = NULL;
@@ -103,11 +151,11 @@ bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)
 
 	if (plan_on_link(g->plan, a))
 		return true;
-	if (g->na)
+	if (g->known)
 		list = netaddr_list(g->na, &n);
 	for (size_t i = 0; i < n; i++) {
-		if (addr_is_v4(&list[i].addr) == addr_is_v4(a) &&
-		    addr_in_prefix(a, &list[i].addr, list[i].bits))
+		/* Never true for another family. */
+		if (addr_in_prefix(a, &list[i].addr, list[i].bits))
 			return true;
 	}
 	return false;

@@ -18,18 +18,21 @@ struct guestaddr *guestaddr_new(struct loop *loop, struct netaddr *na,
 void guestaddr_free(struct guestaddr *g); /* accepts NULL */
 
 /* The address of the family that connections from outside go to: the plan's if
- * the container has it, else a global one of the tap. Without netlink: the
- * plan's for IPv4, what was seen last for IPv6. False if there is none. */
+ * the container has it, else one of the plan's network, on the tap or on another
+ * interface (a bridge that the tap is part of), else any of the tap; none that
+ * is link-local, loopback or not usable yet. Without netlink: the plan's for
+ * IPv4, what was seen last for IPv6. False, and @ret untouched, if there is
+ * none. */
 bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret);
 /* Is @a an address that the container has on any interface, or inside a subnet
- * of one? A packet that seems to come from there would not be answered through
- * the tap. */
+ * of one or of the plan? A packet that seems to come from there would not be
+ * answered through the tap, or comes from one of our own addresses. */
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a);
 
 /* How the container sees the client @client of a published port when it is
  * reached at an address of family @v4: as itself where an answer finds back,
  * else as the gateway of that family (DESIGN D8): loopback, link-local,
- * unspecified, the other family, and what guestaddr_is_local(). */
+ * unspecified, multicast, the other family, and what guestaddr_is_local(). */
 struct in6_addr guestaddr_show(const struct guestaddr *g,
 			       const struct in6_addr *client, bool v4);
 
