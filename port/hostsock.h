@@ -102,6 +102,10 @@ ssize_t hostsock_send_from(int fd, const struct endpoint *to,
 			   struct hostsock_opts *set, const void *buf,
 			   size_t len);
 
+/* The MTU of the path to @to as far as the kernel knows; 0 if it cannot tell. For
+ * datagrams that met -EMSGSIZE on a socket without error queue. */
+uint32_t hostsock_mtu(const struct endpoint *to);
+
 /* One entry of the error queue. */
 struct hostsock_err {
 	int err;              /* positive errno */

@@ -297,3 +297,23 @@ ssize_t hostsock_send_from(int fd, const struct endpoint *to,
 	}
 	return hostsock_send_message(fd, &msg);
 }
+
+uint32_t hostsock_mtu(const struct endpoint *to)
+{
+	bool v4 = addr_is_v4(&to->addr);
+	int fd = hostsock_open(&to->addr, SOCK_DGRAM, 0);
+	union hostsock_sockaddr sa;
+	socklen_t len = hostsock_to_sockaddr(&to->addr, to->port, &sa);
+	int mtu = 0;
+
+	if (fd < 0)
+		return 0;
+	/* sends nothing, but looks the route up */
+	if (connect(fd, &sa.any, len) == 0) {
+		len = sizeof(mtu);
+		getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+			   v4 ? IP_MTU : IPV6_MTU, &mtu, &len);
+	}
+	hostsock_close(fd);
+	return mtu > 0 ? (uint32_t)mtu : 0;
+}

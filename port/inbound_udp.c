@@ -27,6 +27,9 @@
 #define PORT_COUNT  (65536 - PORT_MIN)
 #define PORT_STRIDE 39869
 
+/* By how much an IPv6 header is longer than one of IPv4. */
+#define HEADER_MORE 20
+
 struct kept {
 	size_t len;
 	uint8_t bytes[];
@@ -263,10 +266,23 @@ static void answered(struct inbound_udp_flow *f)
 			&f->to[f->at], loop_now(h->loop));
 }
 
+/* The largest packet of the container that fits into the path to @client: the
+ * headers of the other family are of another length. 0 if it is not known. */
+static uint32_t path_mtu(const struct endpoint *client, bool v4)
+{
+	uint32_t mtu = hostsock_mtu(client);
+
+	if (mtu == 0 || v4 == addr_is_v4(&client->addr))
+		return mtu;
+	return v4 ? mtu - HEADER_MORE : mtu + HEADER_MORE;
+}
+
 bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d)
 {
 	struct hostsock_opts opts = {d->ttl, d->tos, d->dont_fragment};
+	const struct endpoint *client;
 	struct inbound_udp_flow *f;
+	uint32_t mtu = 0;
 	int err;
 
 	/* What most datagrams meet: nothing published is asked. */
@@ -276,11 +292,13 @@ bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d)
 	if (!f)
 		return false;
 	answered(f);
-	err = listener_send(f->listener, &f->client.key.remote,
-			    &f->client.key.container, &opts, d->payload,
-			    d->len);
+	client = &f->client.key.remote;
+	err = listener_send(f->listener, client, &f->client.key.container,
+			    &opts, d->payload, d->len);
+	if (err == -EMSGSIZE)
+		mtu = path_mtu(client, addr_is_v4(&d->src.addr));
 	if (err)
-		relay_udp_failed(r->host, d, err, 0);
+		relay_udp_failed(r->host, d, err, mtu);
 	return true;
 }
 

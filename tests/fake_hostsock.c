@@ -35,6 +35,7 @@ static struct {
 	struct script scripts[64];
 	size_t script_count;
 	int no_sockets, no_sends;
+	uint32_t mtu;
 	int feeder;
 	int deaf; /* connected elsewhere: datagrams to its port are refused */
 	struct sockaddr_in deaf_at;
@@ -65,6 +66,7 @@ void fake_start(void)
 	struct sockaddr_in sa;
 
 	fake.no_sockets = fake.no_sends = 0;
+	fake.mtu = 0;
 	fake.script_count = 0;
 	fake.feeder = fake_loopback_udp();
 	fake.deaf = fake_loopback_udp();
@@ -134,6 +136,16 @@ void fake_no_sockets(int err)
 void fake_no_sends(int err)
 {
 	fake.no_sends = err;
+}
+
+void fake_mtu(uint32_t mtu)
+{
+	fake.mtu = mtu;
+}
+
+uint32_t hostsock_mtu(const struct endpoint *to)
+{
+	return fake.mtu;
 }
 
 int fake_socket_error(void)

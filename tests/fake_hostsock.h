@@ -69,6 +69,8 @@ void fake_script(const struct endpoint *to, enum fake_how how, int err);
 void fake_no_sockets(int err);
 /* Every send fails with @err, any target; 0: works again. */
 void fake_no_sends(int err);
+/* What hostsock_mtu() says; 0 unless told. */
+void fake_mtu(uint32_t mtu);
 
 /* How many sockets were made since fake_start(), and the @n-th of them. */
 size_t fake_made(void);

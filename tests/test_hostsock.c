@@ -360,6 +360,11 @@ static void send_too_much(const struct rig *rig)
 	if (addr_is_v4(&rig->lo) &&
 	    hostsock_sendto(fd, &to, &want, &set, big, 1) != -ENETUNREACH)
 		_exit(9);
+	if (addr_is_v4(&rig->lo) && hostsock_mtu(&to) != 0)
+		_exit(10);
+	to.addr = rig->lo;
+	if (hostsock_mtu(&to) != 1300)
+		_exit(11);
 	_exit(0);
 }
 

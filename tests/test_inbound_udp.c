@@ -1,3 +1,4 @@
+#include "tests/fake_hostsock.h"
 #include "tests/test.h"
 #include "tests/udp_rig.h"
 
@@ -221,13 +222,38 @@ static void test_an_answer_too_long_for_the_host_is_told(void **state)
 
 	udp_rig_ask(client, "q");
 	rig->send_err = EMSGSIZE;
+	fake_mtu(1400);
 	assert_true(udp_rig_answer(SERVICE4, client, "long"));
 	o = fake_stack_out(1, FAKE_OUT_UDP_ERROR);
 	assert_int_equal(o->why, ICMPMSG_TOO_BIG);
+	assert_int_equal(o->mtu, 1400);
 	udp_rig_assert_same(o->dgram.src, SERVICE4);
 	udp_rig_assert_same(o->dgram.dst, client);
 	assert_memory_equal(o->dgram.payload, "long", 4);
 	assert_int_equal(rig->host->count[RELAY_COUNT_HOST_ERRORS], 1);
+}
+
+/* What the container sends to a client of the other family has another header
+ * there, and what it is told is about its own. */
+static void test_the_mtu_is_that_of_the_containers_packet(void **state)
+{
+	udp_rig_ask(at("192.0.2.9", 4000), "q");
+	rig->guest.has4 = false;
+	udp_rig_ask(at("192.0.2.9", 4001), "q");
+	rig->guest.has4 = true;
+	rig->guest.has6 = false;
+	udp_rig_ask(at("2001:db8::9", 4002), "q");
+	rig->send_err = EMSGSIZE;
+	fake_mtu(1400);
+	assert_true(udp_rig_answer(SERVICE6, at("fd00::2", 4001), "long"));
+	assert_true(udp_rig_answer(SERVICE4, at("10.0.2.2", 4002), "long"));
+	fake_mtu(0);
+	assert_true(udp_rig_answer(SERVICE6, at("fd00::2", 4001), "long"));
+	assert_true(udp_rig_answer(SERVICE4, at("10.0.2.2", 4002), "long"));
+	assert_int_equal(fake_stack_out(3, FAKE_OUT_UDP_ERROR)->mtu, 1420);
+	assert_int_equal(fake_stack_out(4, FAKE_OUT_UDP_ERROR)->mtu, 1380);
+	assert_int_equal(fake_stack_out(5, FAKE_OUT_UDP_ERROR)->mtu, 1280);
+	assert_int_equal(fake_stack_out(6, FAKE_OUT_UDP_ERROR)->mtu, 576);
 }
 
 static void test_an_answer_that_cannot_be_sent_is_counted(void **state)
@@ -322,6 +348,7 @@ int main(void)
 		T(test_a_closed_listener_takes_its_flows_along),
 		T(test_a_client_follows_the_listener_that_hears_it),
 		T(test_an_answer_too_long_for_the_host_is_told),
+		T(test_the_mtu_is_that_of_the_containers_packet),
 		T(test_an_answer_that_cannot_be_sent_is_counted),
 		T(test_at_the_limit_the_oldest_client_gives_way),
 		T(test_the_ten_thousandth_client_costs_what_the_first_does),
