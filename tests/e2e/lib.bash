@@ -169,6 +169,9 @@ stage_up()
 	spawn_namespace remote -n -m
 	REMOTE_PID=$SPAWNED
 	private_etc
+	# Link-local addresses shall be there at once, too
+	at_host sysctl -qw net.ipv6.conf.default.accept_dad=0 || true
+	at_remote sysctl -qw net.ipv6.conf.default.accept_dad=0 || true
 	ip link add up0 netns "$HOST_PID" type veth \
 		peer name up0 netns "$REMOTE_PID"
 	at_host sh -ec "

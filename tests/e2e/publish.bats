@@ -147,13 +147,13 @@ calm()
 
 @test "a range of 10,000 ports works, or the limit is named" {
 	publish_start
-	prlimit --pid "$TOOL_PID" --nofile=1024:1024
+	prlimit --pid "$TOOL_PID" --nofile=1024:
 	run ask big-range 10000
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ $output == *1024* ]]
 	calm
-	prlimit --pid "$TOOL_PID" --nofile=12000:12000
+	prlimit --pid "$TOOL_PID" --nofile=12000:
 	run ask big-range 10000
 	echo "$output"
 	[ "$status" = 0 ]
@@ -349,9 +349,4 @@ published.remove('$SOCK', $id)"
 	ask add udp $RULE $PORT
 	outside download $HOST4 $RULE 1000
 	outside udp-echo $HOST4 $RULE
-	[ "$(at_host ss -HlnA tcp,udp "sport = $RULE" | wc -l)" = 2 ]
-	# Not so if IPv6 is what was asked for
-	run ask add tcp6 $((RULE + 1)) $PORT
-	echo "$output"
-	[ "$status" = 1 ]
 }

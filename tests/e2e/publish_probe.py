@@ -304,6 +304,18 @@ def do_fixed_guest(stage):
         stage.remove(rule)
 
 
+def size_of_echo(sock, size):
+    """Of a datagram of @size bytes; the link outside is narrower than the
+    box's, so one answer may be lost to tell the box."""
+    for _ in range(3):
+        sock.send(b"u" * size)
+        try:
+            return len(sock.recv(65536).partition(b"\n")[2])
+        except TimeoutError:
+            pass
+    return None
+
+
 def do_udp_sizes(stage):
     """Datagrams of all sizes, there and back, none included."""
     stage.add("udp", FREE, SERVICE)
@@ -311,10 +323,9 @@ def do_udp_sizes(stage):
     for address in HOST.values():
         for size in (0, 1, 1400, 1472, 9000, 65000):
             with stage.remote.socket(address, UDP) as sock:
-                sock.settimeout(3)
+                sock.settimeout(1)
                 sock.connect((address, FREE))
-                sock.send(b"u" * size)
-                expect(len(sock.recv(65536).partition(b"\n")[2]), size)
+                expect(size_of_echo(sock, size), size)
 
 
 def do_udp_clients(stage, count):
