@@ -273,8 +273,10 @@ static int begin_following(struct forward *f, struct fail *why)
 				"sockets cannot be seen from here (no network "
 				"namespace was named, or the kernel lacks "
 				"sock_diag)");
-	return err < 0 ? fail_set(why, err, "sock_diag: %s", strerror(-err))
-		       : 0;
+	if (err < 0)
+		return fail_set(why, err, "following is not possible: %s",
+				sockdiag_explain(forward_watch_proto(f), err));
+	return 0;
 }
 
 static int open_forward(struct forward *f, struct fail *why)
@@ -303,7 +305,7 @@ int forward_add(struct forwards *fs, const struct rule *r,
 		free_forward(f);
 		return err;
 	}
-	f->id = ++fs->last_id;
+	f->id = fs->last_id + 1;
 	fs->list[fs->n++] = f;
 	if (r->follow)
 		err = begin_following(f, why);
@@ -313,6 +315,7 @@ int forward_add(struct forwards *fs, const struct rule *r,
 		free_forward(f);
 		return err;
 	}
+	fs->last_id = f->id;
 	*ret = f;
 	return 0;
 }

@@ -259,9 +259,12 @@ static void test_a_look_that_fails_changes_nothing(void **state)
 	listens(rig, SOCKDIAG_TCP, true, 80, true);
 	rig->diag.err = ENOENT;
 	forward_rig_refused(rig, &r, -ENOENT);
+	assert_string_equal(rig->why.text,
+			    "following is not possible: the fake said so");
 	assert_int_equal(loop_timers(rig->loop), 0);
 	rig->diag.err = 0;
-	forward_rig_add(rig, &r);
+	/* what was refused has had no id */
+	assert_int_equal(forward_id(forward_rig_add(rig, &r)), 1);
 	rig->diag.err = EIO;
 	listens(rig, SOCKDIAG_TCP, true, 80, false);
 	look(rig);
