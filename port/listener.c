@@ -168,6 +168,7 @@ void listener_close(struct listener *l)
 {
 	if (l->fd < 0)
 		return;
+	assert(LIST_EMPTY(&l->flows));
 	unwatch(l);
 	hostsock_close(l->fd);
 	l->fd = -1;
