@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct rig {
@@ -191,6 +192,32 @@ static void test_news_that_were_lost_do_no_harm(void **state)
 	assert_non_null(find(rig, "192.0.2.1"));
 }
 
+static void test_changes_amidst_a_refresh_are_not_missed(void **state)
+{
+	struct rig *rig = *state;
+	unsigned good = 0;
+	pid_t pid;
+
+	netspace_add("lo", "192.0.2.2", 32);
+	pid = fork();
+	for (int i = 0; pid == 0 && i < 5000; i++) {
+		netspace_add("lo", "192.0.2.1", 32);
+		netspace_del("lo", "192.0.2.1", 32);
+	}
+	if (pid == 0)
+		_exit(0);
+	while (waitpid(pid, NULL, WNOHANG) == 0) {
+		int err = netaddr_refresh(rig->na);
+
+		assert_true(err == 0 || err == -EAGAIN);
+		good += err == 0;
+		assert_true(good == 0 || find(rig, "192.0.2.2"));
+	}
+	refresh(rig);
+	assert_null(find(rig, "192.0.2.1"));
+	assert_non_null(find(rig, "192.0.2.2"));
+}
+
 static void test_many_addresses_are_all_told(void **state)
 {
 	struct rig *rig = *state;
@@ -253,6 +280,7 @@ int main(void)
 		TEST(test_changes_are_heard_of_and_nothing_else),
 		TEST(test_an_interface_that_goes_takes_its_addresses_along),
 		TEST(test_news_that_were_lost_do_no_harm),
+		TEST(test_changes_amidst_a_refresh_are_not_missed),
 		TEST(test_many_addresses_are_all_told),
 		TEST(test_the_namespace_is_that_of_the_socket),
 		TEST(test_a_failure_leaves_what_was_known),

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -227,6 +228,42 @@ static void test_a_failed_look_leaves_what_was_known(void **state)
 	close(broken);
 }
 
+static _Noreturn void come_and_go(void)
+{
+	for (int i = 0; i < 2000; i++) {
+		uint16_t ports[2] = {0, 0};
+		int a = netspace_bind(SOCK_STREAM, "::", &ports[0], false);
+		int b = netspace_bind(SOCK_STREAM, "0.0.0.0", &ports[1], false);
+
+		close(a);
+		close(b);
+	}
+	_exit(0);
+}
+
+static void test_who_stays_is_seen_while_others_come_and_go(void **state)
+{
+	struct rig *rig = *state;
+	uint16_t ports[32] = {0};
+	int fds[32];
+	pid_t pid;
+
+	for (int i = 0; i < 32; i++)
+		fds[i] = netspace_bind(SOCK_STREAM, "::", &ports[i], false);
+	pid = fork();
+	if (pid == 0)
+		come_and_go();
+	do {
+		look(rig);
+		for (int i = 0; i < 32; i++)
+			assert_int_equal(
+				reach(rig, SOCKDIAG_TCP, GUEST4, ports[i]),
+				LISTENS);
+	} while (waitpid(pid, NULL, WNOHANG) == 0);
+	for (int i = 0; i < 32; i++)
+		close(fds[i]);
+}
+
 /* Root in the container could feign answers, or fill the socket. */
 static void test_nobody_but_the_kernel_can_send_to_it(void **state)
 {
@@ -343,6 +380,7 @@ int main(void)
 		TEST(test_a_bound_tcp_socket_that_does_not_listen_is_nobody),
 		TEST(test_the_namespace_is_that_of_the_socket),
 		TEST(test_a_failed_look_leaves_what_was_known),
+		TEST(test_who_stays_is_seen_while_others_come_and_go),
 		TEST(test_nobody_but_the_kernel_can_send_to_it),
 		TEST(test_a_thousand_sockets_take_less_than_a_millisecond),
 		cmocka_unit_test(test_no_descriptor_is_no_sockdiag),
