@@ -397,25 +397,38 @@ static void fit_to_window(struct tcp_pcb *pcb)
 		tcp_output(pcb);
 }
 
-/* The persist timer cuts the first segment to the window without regard to
- * how much of it was acknowledged before. A piece that lies wholly behind fits
- * into no window and would wait for ever. */
-static void drop_acknowledged(struct tcp_pcb *pcb)
+static bool drop_if_acknowledged(struct tcp_pcb *pcb, struct tcp_seg **head)
 {
-	struct tcp_seg *seg = pcb->unsent;
+	struct tcp_seg *seg = *head;
 	u16_t len;
 
 	if (!seg ||
 	    !TCP_SEQ_LEQ(lwip_ntohl(seg->tcphdr->seqno) + TCP_TCPLEN(seg),
 			 pcb->lastack))
-		return;
-	pcb->unsent = seg->next;
+		return false;
+	*head = seg->next;
 	pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(seg->p));
 	len = seg->len;
 	tcp_seg_free(seg);
 	pcb->snd_buf += len;
 	pcb->sent(pcb->callback_arg, pcb, len);
-	tcp_output(pcb);
+	return true;
+}
+
+/* The persist timer cuts the first segment to the window without regard to
+ * how much of it was acknowledged before. A piece that lies wholly behind fits
+ * into no window and would wait for ever; or, behind a window of one byte, it
+ * goes out and is acknowledged by nothing new until lwIP gives up. */
+static void drop_acknowledged(struct tcp_pcb *pcb)
+{
+	bool sent = drop_if_acknowledged(pcb, &pcb->unacked);
+
+	if (sent && !pcb->unacked) {
+		pcb->rtime = -1;
+		pcb->nrtx = 0;
+	}
+	if (drop_if_acknowledged(pcb, &pcb->unsent) || sent)
+		tcp_output(pcb);
 }
 
 /* A fast retransmission that does not fit into the window stays among what was

@@ -477,6 +477,31 @@ static void test_a_retransmission_that_waits_keeps_its_place(void **state)
 	rig_close(r, &p, &o);
 }
 
+/* The byte of the probe is acknowledged when the persist timer cuts it off. */
+static void test_a_window_of_one_byte_lets_every_byte_through(void **state)
+{
+	struct rig *r = *state;
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o = {0};
+	uint32_t start;
+
+	p.scale = false;
+	rig_open(r, &p, &o);
+	rig_shut_window(r, &p);
+	start = p.ack;
+	rig_write(r, &o, 20);
+	rig_advance(r, NSEC_PER_SEC);
+	p.wnd = 1;
+	for (int i = 0; i < 2000 && p.ack - start < 20; i++) {
+		ack_in_order(r, &p);
+		rig_advance(r, NSEC_PER_SEC / 10);
+	}
+	assert_int_equal(o.closed, 0);
+	assert_int_equal(p.ack - start, 20);
+	rig_drain(r);
+	rig_close(r, &p, &o);
+}
+
 /* lwIP cuts segments to half the largest window that it has seen. */
 static void test_a_first_window_of_two_bytes_cuts_no_bytes(void **state)
 {
@@ -522,6 +547,7 @@ int main(void)
 		CASE(test_a_fin_that_is_overtaken_stays_in_the_window),
 		CASE(test_a_piece_that_was_acknowledged_does_not_block),
 		CASE(test_a_retransmission_that_waits_keeps_its_place),
+		CASE(test_a_window_of_one_byte_lets_every_byte_through),
 		CASE(test_a_first_window_of_two_bytes_cuts_no_bytes),
 	};
 
