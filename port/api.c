@@ -279,6 +279,8 @@ static int listen_at(struct api *a, const char *path, struct fail *why)
 	int fd, err;
 
 	a->name.sun_family = AF_UNIX;
+	if (*path == '\0') /* the kernel would take it for an abstract name */
+		return fail_set(why, -EINVAL, "the API socket has no path");
 	if (strlen(path) >= sizeof(a->name.sun_path))
 		return fail_set(why, -ENAMETOOLONG,
 				"the API socket's path has %zu bytes, the most "
