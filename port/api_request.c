@@ -2,17 +2,23 @@
  * slirp4netns looks at them, since that decides which error a client sees. */
 #include "port/api_request.h"
 
+#include "port/forward_addrs.h"
+#include "port/hostsock.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Clients may send more than one value; the first counts, as in slirp4netns. */
+/* Clients may send more than one value; the first counts, as in slirp4netns. A
+ * number too large for an integer is no reason to refuse the whole. */
 #define LOAD_FLAGS                                                             \
-	(JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES)
+	(JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES |   \
+	 JSON_DECODE_INT_AS_REAL)
 
-#define ADDRS_MAX 16 /* of an interface */
+#define UTF8_MAX 4 /* bytes of a character */
 
 static json_t *error_reply(const char *desc)
 {
@@ -36,25 +42,53 @@ static json_t *add_failed(const char *detail)
 				      detail));
 }
 
+/* Jansson takes a word, a number, an escape or a character that the text cuts
+ * short for a wrong one, and NUL for the end. */
+static bool may_be_mended(const json_error_t *error, const char *text,
+			  size_t len)
+{
+	enum json_error_code code = json_error_code(error);
+	size_t at = (size_t)error->position; /* not negative: jansson counts */
+	unsigned char last;
+
+	if (memchr(text, '\0', len))
+		return false;
+	if (code == json_error_premature_end_of_input)
+		return true;
+	if (code == json_error_invalid_utf8)
+		return len - at < UTF8_MAX;
+	if (code != json_error_invalid_syntax || at < len)
+		return false;
+	last = (unsigned char)text[len - 1]; /* an empty text is premature */
+	return isalnum(last) || strchr("+-.\\", last);
+}
+
 bool api_request_complete(const char *text, size_t len)
 {
 	json_error_t error;
 	json_t *json = json_loadb(text, len, LOAD_FLAGS, &error);
 
 	if (!json)
-		return json_error_code(&error) !=
-		       json_error_premature_end_of_input;
+		return !may_be_mended(&error, text, len);
 	json_decref(json);
 	return true;
 }
 
 /* Reading arguments. */
 
+/* NULL if it is not there; null is as good as nothing. */
+static const json_t *get(const json_t *args, const char *name)
+{
+	const json_t *v = json_object_get(args, name);
+
+	return json_is_null(v) ? NULL : v;
+}
+
 /* A whole number from @min to @max; -ENOENT if it is not there. */
 static int get_number(const json_t *args, const char *name, int min, int max,
 		      int *ret)
 {
-	const json_t *v = json_object_get(args, name);
+	const json_t *v = get(args, name);
 	double number;
 
 	if (!v)
@@ -71,7 +105,7 @@ static int get_number(const json_t *args, const char *name, int min, int max,
 /* A string, "" if it is not there; -EINVAL if it is something else. */
 static int get_string(const json_t *args, const char *name, const char **ret)
 {
-	const json_t *v = json_object_get(args, name);
+	const json_t *v = get(args, name);
 
 	if (v && !json_is_string(v))
 		return -EINVAL;
@@ -95,6 +129,26 @@ static int parse_addr(const char *text, struct in6_addr *ret)
 	return 0;
 }
 
+/* As parse_addr(), or a link-local literal with %INTERFACE. */
+static int parse_host_addr(const char *text, struct in6_addr *ret)
+{
+	char bare[HOSTSOCK_STRLEN];
+	const char *zone = strchr(text, '%');
+	size_t len = zone ? (size_t)(zone - text) : 0;
+	struct in6_addr a;
+
+	if (!zone)
+		return parse_addr(text, ret);
+	if (len >= sizeof(bare))
+		return -EINVAL;
+	memcpy(bare, text, len);
+	bare[len] = '\0';
+	if (addr_parse(bare, &a) < 0 || addr_is_v4(&a) ||
+	    !addr_is_linklocal(&a))
+		return -EINVAL;
+	return hostsock_scoped(&a, zone + 1, ret) < 0 ? -EINVAL : 0;
+}
+
 /* No address, and 0.0.0.0, which is what engines send then, are every address of
  * both families, unless the protocol names one. */
 static int take_host_addr(const struct api_request_env *env, const json_t *args,
@@ -113,7 +167,7 @@ static int take_host_addr(const struct api_request_env *env, const json_t *args,
 			r->families = RULE_IPV4;
 		return 0;
 	}
-	if (parse_addr(text, &a) < 0) {
+	if (parse_host_addr(text, &a) < 0) {
 		if (strlen(text) >= sizeof(r->ifname) ||
 		    if_nametoindex(text) == 0)
 			return -EINVAL;
@@ -156,7 +210,7 @@ static int take_port(const json_t *args, const char *name, int min,
 
 static int take_follow(const json_t *args, struct rule *r)
 {
-	const json_t *v = json_object_get(args, "follow");
+	const json_t *v = get(args, "follow");
 
 	if (v && !json_is_boolean(v))
 		return -EINVAL;
@@ -189,8 +243,9 @@ static json_t *take_rule(const struct api_request_env *env, const json_t *args,
 	if (take_port(args, "guest_port", 1, &r->guest_port) < 0)
 		return bad_argument("guest_port", "want 1 to 65535");
 	r->host_port_end = r->host_port;
-	if (take_port(args, "host_port_end", 1, &r->host_port_end) == -EINVAL)
-		return bad_argument("host_port_end", "want 1 to 65535");
+	if (take_port(args, "host_port_end", r->host_port, &r->host_port_end) ==
+	    -EINVAL)
+		return bad_argument("host_port_end", "want host_port to 65535");
 	if (take_follow(args, r) < 0)
 		return bad_argument("follow", "want true or false");
 	return NULL;
@@ -200,19 +255,19 @@ static json_t *take_rule(const struct api_request_env *env, const json_t *args,
 
 static json_t *addr_json(const struct in6_addr *a)
 {
-	char text[ADDR_STRLEN];
+	char text[HOSTSOCK_STRLEN];
 
-	return json_string(addr_format(a, text));
+	return json_string(hostsock_format(a, text));
 }
 
 /* The addresses that the host listens on. */
 static json_t *bound_json(const struct forward *f)
 {
-	struct endpoint bound[ADDRS_MAX];
-	unsigned n = forward_bound(f, bound, ADDRS_MAX);
+	struct endpoint bound[FORWARD_ADDRS_MAX];
+	unsigned n = forward_bound(f, bound, FORWARD_ADDRS_MAX);
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < n && i < ADDRS_MAX; i++)
+	for (unsigned i = 0; i < n && i < FORWARD_ADDRS_MAX; i++)
 		json_array_append_new(list, addr_json(&bound[i].addr));
 	return list;
 }
@@ -228,6 +283,18 @@ static void add_common(json_t *o, const struct forward *f)
 				    json_integer(r->host_port_end));
 	if (r->follow)
 		json_object_set_new(o, "follow", json_true());
+}
+
+/* By --api-any=ipv4 a list is what it was before there was more: tcp and udp are
+ * IPv4. */
+static const char *proto_of(const struct api_request_env *env,
+			    const struct rule *r)
+{
+	struct rule old = *r;
+
+	if (env->any_is_ipv4 && r->families == RULE_IPV4 && !r->ifname[0])
+		old.families |= RULE_IPV6;
+	return rule_proto_name(&old);
 }
 
 static json_t *host_addr_json(const struct rule *r)
@@ -257,7 +324,7 @@ static json_t *entry_json(const struct api_request_env *env,
 	const char *note = forward_note(f);
 	json_t *o = json_pack(
 		"{s:i, s:s, s:o, s:i, s:o, s:i}", "id", (int)forward_id(f),
-		"proto", rule_proto_name(r), "host_addr", host_addr_json(r),
+		"proto", proto_of(env, r), "host_addr", host_addr_json(r),
 		"host_port", (int)r->host_port, "guest_addr",
 		guest_addr_json(env, f), "guest_port", (int)r->guest_port);
 
