@@ -1,0 +1,41 @@
+/* A capture between the stack and the tap: a sink in front of a sink, and an ear
+ * for what comes from the container. Frames are recorded as they would lie on a
+ * wire (pcap/record.h). While nothing is captured it passes frames on and does
+ * nothing else. */
+#ifndef PCAP_CAPTURE_H
+#define PCAP_CAPTURE_H
+
+#include "pcap/dump.h"
+#include "stack/frame.h"
+
+struct capture {
+	struct frame_sink sink; /* for the stack, in place of ->to */
+	struct frame_sink *to;  /* borrowed: the tap */
+	/* Nanoseconds since 1970, for each frame. */
+	nsec_t (*clock)(void);
+	/* The output failed and the capture is over; @why in words. */
+	void (*failed)(struct capture *c, const char *why);
+
+	struct dump *dump; /* NULL: nothing is captured */
+	bool segment;      /* super-frames in segments */
+	uint8_t *bufs;     /* owned, while something is captured */
+};
+
+void capture_init(struct capture *c, struct frame_sink *to,
+		  nsec_t (*clock)(void),
+		  void (*failed)(struct capture *c, const char *why));
+/* 0, or -errno with the reason: -EBUSY if it captures already. */
+int capture_start(struct capture *c, const struct dump_config *config,
+		  bool segment, struct fail *why);
+/* Writes what waits and closes the file. Not capturing: no-op. */
+void capture_stop(struct capture *c);
+bool capture_running(const struct capture *c);
+
+/* A frame from the container, before anybody changes its bytes. */
+void capture_input(struct capture *c, const uint8_t *bytes, size_t len,
+		   const struct offload *off);
+/* Does anything wait for capture_flush()? */
+bool capture_waiting(const struct capture *c);
+void capture_flush(struct capture *c);
+
+#endif
