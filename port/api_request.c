@@ -2,12 +2,13 @@
  * slirp4netns looks at them, since that decides which error a client sees. */
 #include "port/api_request.h"
 
+#include "port/api_request_impl.h"
+
 #include "port/forward_addrs.h"
 #include "port/hostsock.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,12 @@
 static json_t *error_reply(const char *desc)
 {
 	return json_pack("{s:{s:s}}", "error", "desc", desc);
+}
+
+json_t *api_request_error(const char *request, const char *detail)
+{
+	return json_pack("{s:{s:o}}", "error", "desc",
+			 json_sprintf("bad request: %s: %s", request, detail));
 }
 
 /* With what is wrong behind the words that clients know. */
@@ -84,9 +91,8 @@ static const json_t *get(const json_t *args, const char *name)
 	return json_is_null(v) ? NULL : v;
 }
 
-/* A whole number from @min to @max; -ENOENT if it is not there. */
-static int get_number(const json_t *args, const char *name, int min, int max,
-		      int *ret)
+int api_request_number(const json_t *args, const char *name, int min, int max,
+		       int *ret)
 {
 	const json_t *v = get(args, name);
 	double number;
@@ -102,14 +108,24 @@ static int get_number(const json_t *args, const char *name, int min, int max,
 	return 0;
 }
 
-/* A string, "" if it is not there; -EINVAL if it is something else. */
-static int get_string(const json_t *args, const char *name, const char **ret)
+int api_request_string(const json_t *args, const char *name, const char **ret)
 {
 	const json_t *v = get(args, name);
 
 	if (v && !json_is_string(v))
 		return -EINVAL;
 	*ret = v ? json_string_value(v) : "";
+	return 0;
+}
+
+int api_request_bool(const json_t *args, const char *name, bool *ret)
+{
+	const json_t *v = get(args, name);
+
+	if (v && !json_is_boolean(v))
+		return -EINVAL;
+	if (v)
+		*ret = json_is_true(v);
 	return 0;
 }
 
@@ -158,7 +174,7 @@ static int take_host_addr(const struct api_request_env *env, const json_t *args,
 	struct in6_addr a;
 	unsigned family;
 
-	if (get_string(args, "host_addr", &text) < 0)
+	if (api_request_string(args, "host_addr", &text) < 0)
 		return -EINVAL;
 	if (*text == '\0' || strcmp(text, "0.0.0.0") == 0) {
 		if (*text && r->families == RULE_IPV6)
@@ -186,7 +202,7 @@ static int take_guest_addr(const json_t *args, struct rule *r)
 {
 	const char *text;
 
-	if (get_string(args, "guest_addr", &text) < 0)
+	if (api_request_string(args, "guest_addr", &text) < 0)
 		return -EINVAL;
 	if (*text == '\0')
 		return 0;
@@ -201,22 +217,11 @@ static int take_port(const json_t *args, const char *name, int min,
 		     uint16_t *ret)
 {
 	int port;
-	int err = get_number(args, name, min, UINT16_MAX, &port);
+	int err = api_request_number(args, name, min, UINT16_MAX, &port);
 
 	if (err == 0)
 		*ret = (uint16_t)port;
 	return err;
-}
-
-static int take_follow(const json_t *args, struct rule *r)
-{
-	const json_t *v = get(args, "follow");
-
-	if (v && !json_is_boolean(v))
-		return -EINVAL;
-	if (v)
-		r->follow = json_is_true(v);
-	return 0;
 }
 
 /* NULL with *@r filled in, or the error to answer. */
@@ -227,7 +232,7 @@ static json_t *take_rule(const struct api_request_env *env, const json_t *args,
 
 	*r = rule_default(RULE_TCP);
 	r->follow = env->follow;
-	if (get_string(args, "proto", &proto) < 0 ||
+	if (api_request_string(args, "proto", &proto) < 0 ||
 	    rule_parse_proto(proto, r) < 0)
 		return bad_argument("proto", "want tcp, udp, tcp4, udp4, tcp6 "
 					     "or udp6");
@@ -246,7 +251,7 @@ static json_t *take_rule(const struct api_request_env *env, const json_t *args,
 	if (take_port(args, "host_port_end", r->host_port, &r->host_port_end) ==
 	    -EINVAL)
 		return bad_argument("host_port_end", "want host_port to 65535");
-	if (take_follow(args, r) < 0)
+	if (api_request_bool(args, "follow", &r->follow) < 0)
 		return bad_argument("follow", "want true or false");
 	return NULL;
 }
@@ -376,7 +381,7 @@ static json_t *remove_hostfwd(struct api_request_env *env, const json_t *args)
 {
 	int id;
 
-	if (get_number(args, "id", 0, INT32_MAX, &id) < 0 ||
+	if (api_request_number(args, "id", 0, INT32_MAX, &id) < 0 ||
 	    forward_remove(env->forwards, (unsigned)id) < 0)
 		return error_reply(
 			"bad request: remove_hostfwd: bad arguments.id");
@@ -390,6 +395,9 @@ static const struct {
 	{"add_hostfwd", add_hostfwd},
 	{"list_hostfwd", list_hostfwd},
 	{"remove_hostfwd", remove_hostfwd},
+	{"start_capture", api_request_start_capture},
+	{"stop_capture", api_request_stop_capture},
+	{"capture_status", api_request_capture_status},
 };
 
 static json_t *execute(struct api_request_env *env, const json_t *request)

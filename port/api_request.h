@@ -4,6 +4,7 @@
 #ifndef PORT_API_REQUEST_H
 #define PORT_API_REQUEST_H
 
+#include "port/capturing.h"
 #include "port/forward.h"
 #include "stack/plan.h"
 
@@ -14,7 +15,8 @@ struct api_request_env {
 	struct forwards *forwards; /* borrowed */
 	const struct plan *plan;   /* borrowed */
 	bool any_is_ipv4; /* --api-any=ipv4: no host address means 0.0.0.0 only */
-	bool follow;      /* --follow: every rule that does not say follows */
+	struct capturing *capturing; /* borrowed */
+	bool follow; /* --follow: every rule that does not say follows */
 };
 
 /* Is there a whole JSON text in @text, or one that no further byte can mend?

@@ -18,9 +18,11 @@ enum cli_verdict {
 
 struct cli {
 	const struct cli_option *options; /* borrowed; ends with a NULL name */
-	const char *name;  /* begins messages about unknown options */
-	FILE *out, *err;   /* borrowed: stdout and stderr, or a test's */
-	bool stop_at_word; /* options end at the first other word */
+	const char *name;      /* begins messages about unknown options */
+	FILE *out, *err;       /* borrowed: stdout and stderr, or a test's */
+	struct config *config; /* borrowed: where options of all fronts go;
+				* NULL: it has none of those */
+	bool stop_at_word;     /* options end at the first other word */
 };
 
 struct cli_option {
@@ -46,6 +48,33 @@ int cli_number(const char *text, long min, long max, long *ret);
 /* A.B.C.D/N with 1 <= N <= 25 and no host bits, as --cidr. 0 or -EINVAL. */
 int cli_cidr(const char *text, struct in6_addr *ret_net, uint8_t *ret_bits,
 	     struct fail *why);
+
+/* --pcap and its companions, for the tables of those who have a tap. */
+enum cli_verdict cli_pcap_file(struct cli *c, const char *arg);
+enum cli_verdict cli_pcap_filter(struct cli *c, const char *arg);
+enum cli_verdict cli_pcap_snaplen(struct cli *c, const char *arg);
+enum cli_verdict cli_pcap_size(struct cli *c, const char *arg);
+enum cli_verdict cli_pcap_files(struct cli *c, const char *arg);
+enum cli_verdict cli_pcap_segment(struct cli *c, const char *arg);
+/* Do they fit together? */
+enum cli_verdict cli_pcap_check(const struct cli *c);
+#define CLI_PCAP_OPTIONS                                                       \
+	{"pcap", 0, "FILE", "capture to FILE, '-': to stdout", cli_pcap_file}, \
+		{"pcap-filter", 0, "EXPR",                                     \
+		 "capture only what pcap-filter(7) EXPR says",                 \
+		 cli_pcap_filter},                                             \
+		{"pcap-snaplen", 0, "N",                                       \
+		 "capture N bytes of each frame (default: all)",               \
+		 cli_pcap_snaplen},                                            \
+		{"pcap-size", 0, "MB",                                         \
+		 "begin the next file after MB million bytes", cli_pcap_size}, \
+		{"pcap-files", 0, "N",                                         \
+		 "keep N files, writing over the oldest", cli_pcap_files},     \
+	{                                                                      \
+		"pcap-segment", 0, NULL,                                       \
+			"capture super-frames as segments of one MTU",         \
+			cli_pcap_segment                                       \
+	}
 
 /* The fronts: @argv[0] is the program's name. CLI_GO with *@ret filled in, for
  * config_fini(), its strings borrowed from @argv; otherwise there is nothing to

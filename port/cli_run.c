@@ -159,6 +159,7 @@ static const struct cli_option options[] = {
 	 "published ports are open only while COMMAND listens", apply_follow},
 	{"api-socket", 0, "PATH", "socket to publish ports by",
 	 apply_api_socket},
+	CLI_PCAP_OPTIONS,
 	{"mtu", 0, "MTU",
 	 "MTU, 576 to 65521; no IPv6 below 1280 (default=65520)", apply_mtu},
 	{"cidr", 0, "CIDR", "IPv4 network, /1 to /25 (default=10.0.2.0/24)",
@@ -209,7 +210,7 @@ enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 			 FILE *err)
 {
 	struct run r = {
-		.cli = {options, "tapir run", out, err, true},
+		.cli = {options, "tapir run", out, err, ret, true},
 		.config = ret,
 	};
 	enum cli_verdict verdict;
@@ -225,6 +226,8 @@ enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 		verdict = choose_families(&r);
 	if (verdict == CLI_GO)
 		verdict = end_limit(&r);
+	if (verdict == CLI_GO)
+		verdict = cli_pcap_check(&r.cli);
 	if (verdict == CLI_GO && words == argc) {
 		fputs("tapir run: no command given\n", err);
 		verdict = CLI_BAD;

@@ -209,6 +209,7 @@ static const struct cli_option options[] = {
 	{"follow", 0, NULL,
 	 "published ports are open only while the container listens",
 	 apply_follow},
+	CLI_PCAP_OPTIONS,
 	{"cidr", 0, "CIDR", "the network (default=10.0.2.0/24)", apply_cidr},
 	{"disable-host-loopback", 0, NULL,
 	 "no way to 127.0.0.1 and ::1 of the host", apply_no_loopback},
@@ -404,7 +405,7 @@ enum cli_verdict cli_slirp(int argc, char **argv, struct config *ret, FILE *out,
 			   FILE *err)
 {
 	struct slirp s = {
-		.cli = {options, argv[0], out, err, false},
+		.cli = {options, argv[0], out, err, ret, false},
 		.config = ret,
 	};
 	enum cli_verdict verdict;
@@ -416,6 +417,8 @@ enum cli_verdict cli_slirp(int argc, char **argv, struct config *ret, FILE *out,
 	verdict = cli_parse(&s.cli, argc, argv, &words);
 	if (verdict == CLI_GO)
 		verdict = take_words(&s.cli, argc - words, argv + words);
+	if (verdict == CLI_GO)
+		verdict = cli_pcap_check(&s.cli);
 	if (verdict == CLI_BAD)
 		print_usage(&s.cli);
 	if (verdict != CLI_GO)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct config config_default(void)
 {
@@ -25,6 +26,11 @@ void config_fini(struct config *c)
 	free(c->rules);
 	c->rules = NULL;
 	c->rule_count = 0;
+}
+
+bool config_captures_to_stdout(const struct config *c)
+{
+	return c->pcap.path && strcmp(c->pcap.path, "-") == 0;
 }
 
 int config_add_rule(struct config *c, const struct rule *r)

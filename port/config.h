@@ -3,6 +3,7 @@
 #ifndef PORT_CONFIG_H
 #define PORT_CONFIG_H
 
+#include "pcap/dump.h"
 #include "port/rule.h"
 #include "stack/addr.h"
 #include "stack/wire.h"
@@ -49,6 +50,9 @@ struct config {
 	const char *api_path; /* NULL: no API socket */
 	bool api_any_is_ipv4; /* there, no address means 0.0.0.0 alone */
 
+	struct dump_config pcap; /* path NULL: no capture from the start */
+	bool pcap_segment;
+
 	int ready_fd, exit_fd; /* -1: none */
 	bool talk; /* what slirp4netns says while it runs: the banner on
 		    * stdout, descriptors and exit on stderr */
@@ -59,6 +63,8 @@ struct config {
 struct config config_default(void);
 /* Frees the rules. */
 void config_fini(struct config *c);
+/* Is stdout a capture's, where nobody else may write? */
+bool config_captures_to_stdout(const struct config *c);
 /* One more rule. 0 or -ENOMEM. */
 int config_add_rule(struct config *c, const struct rule *r);
 

@@ -38,6 +38,14 @@ static nsec_t monotonic(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+nsec_t loop_wall_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
 struct loop *loop_new(nsec_t (*clock)(void))
 {
 	struct loop *l = calloc(1, sizeof(*l));

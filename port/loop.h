@@ -46,6 +46,9 @@ void loop_free(struct loop *l);
 
 /* The time of this turn. */
 nsec_t loop_now(const struct loop *l);
+/* Nanoseconds since 1970 by the clock on the wall, now: for records that people
+ * read, not for timers. */
+nsec_t loop_wall_clock(void);
 
 /* Watch @f->fd := @fd for @events (may be 0: errors and hang-ups are always
  * told). f->ready must be set. 0 or -errno. */

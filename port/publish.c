@@ -69,6 +69,7 @@ static int open_api(struct publish *p, const struct config *config,
 		.plan = plan,
 		.any_is_ipv4 = config->api_any_is_ipv4,
 		.follow = config->follow,
+		.capturing = p->requests.capturing,
 	};
 	if (!config->api_path)
 		return 0;
@@ -80,7 +81,7 @@ static int open_api(struct publish *p, const struct config *config,
 struct publish *publish_new(const struct config *config,
 			    const struct plan *plan, struct relay_host *relays,
 			    struct netaddr *addrs, struct sockdiag *diag,
-			    struct fail *why)
+			    struct capturing *capturing, struct fail *why)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
@@ -89,6 +90,7 @@ struct publish *publish_new(const struct config *config,
 		publish_free(p);
 		return NULL;
 	}
+	p->requests.capturing = capturing;
 	if (add_rules(p, config, why) == 0 &&
 	    open_api(p, config, plan, relays->loop, why) == 0)
 		return p;

@@ -3,6 +3,7 @@
 #ifndef PORT_PUBLISH_H
 #define PORT_PUBLISH_H
 
+#include "port/capturing.h"
 #include "port/config.h"
 #include "port/relay.h"
 #include "stack/plan.h"
@@ -12,12 +13,12 @@
 struct publish;
 
 /* With the rules of @config in force and its API socket open. @addrs and @diag,
- * from inside the container's namespace, may be NULL. All are borrowed. NULL
- * with the reason. */
+ * from inside the container's namespace, may be NULL; @capturing is what the API
+ * socket starts and stops. All are borrowed. NULL with the reason. */
 struct publish *publish_new(const struct config *config,
 			    const struct plan *plan, struct relay_host *relays,
 			    struct netaddr *addrs, struct sockdiag *diag,
-			    struct fail *why);
+			    struct capturing *capturing, struct fail *why);
 /* Ends all its flows; accepts NULL. */
 void publish_free(struct publish *p);
 

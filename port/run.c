@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* Exit statuses of shells and env(1). */
 #define STATUS_NOT_EXECUTABLE 126
@@ -77,6 +78,8 @@ static _Noreturn void be_child(const struct run *r, int sock, pid_t parent,
 		_exit(1);
 	close(sock);
 	sigprocmask(SIG_SETMASK, &r->old, NULL);
+	if (r->stdout_is_taken)
+		dup2(STDERR_FILENO, STDOUT_FILENO);
 	execute(command);
 }
 
@@ -104,7 +107,10 @@ int run_start(struct run *r, char *const *command, const struct plan *plan,
 	sigset_t set;
 	int sock[2], err;
 
-	*r = (struct run){.sock = -1, .signals.fd = -1, .ended = r->ended};
+	*r = (struct run){.sock = -1,
+			  .signals.fd = -1,
+			  .ended = r->ended,
+			  .stdout_is_taken = r->stdout_is_taken};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
 		return fail_errno(why, "socketpair");
 	fill_set(&set);

@@ -9,14 +9,16 @@
 #include "tapdev/fail.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct run {
 	/* The command ended: with @status, or 128 + N if by signal N. Set by
 	 * the owner before run_watch(). */
 	void (*ended)(struct run *r, int status);
-	pid_t pid;              /* 0: there is none (any more) */
-	int sock;               /* to the child until run_go(); -1 */
+	bool stdout_is_taken; /* the command writes to stderr instead; as ended */
+	pid_t pid;            /* 0: there is none (any more) */
+	int sock;             /* to the child until run_go(); -1 */
 	struct loop_fd signals; /* a signalfd, owned */
 	struct loop *loop;      /* borrowed */
 	sigset_t old;           /* the signal mask before */

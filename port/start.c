@@ -258,6 +258,7 @@ static int begin(struct program *p, struct fail *why)
 
 	if (c->target == CONFIG_TARGET_RUN) {
 		p->run.ended = on_command_end;
+		p->run.stdout_is_taken = config_captures_to_stdout(c);
 		if (run_start(&p->run, c->command, &p->plan, why) < 0)
 			return -1;
 	}
@@ -272,7 +273,9 @@ static int go_on(struct program *p)
 	int status;
 
 	if (talk)
-		banner_print(p->config, &p->plan, stdout);
+		banner_print(p->config, &p->plan,
+			     config_captures_to_stdout(p->config) ? stderr
+								  : stdout);
 	if (set_up(p, &why) < 0) {
 		fprintf(stderr, "%s%s\n%s", talk ? "" : "tapir: ", why.text,
 			talk ? "do_slirp failed\nparent failed\n" : "");

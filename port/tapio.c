@@ -64,6 +64,9 @@ static int read_burst(struct tapio *io)
 		if (len < 0)
 			return (int)len;
 		bytes += (size_t)len;
+		if (io->capture)
+			capture_input(io->capture, io->spare->data + start,
+				      (size_t)len, &off);
 		stack_input(io->stack, io->spare, start, (size_t)len, &off);
 	}
 	return 0;
@@ -107,7 +110,7 @@ static void on_tick(struct loop_timer *t)
 }
 
 int tapio_init(struct tapio *io, struct loop *loop, struct stack *stack,
-	       struct tapdev *tap)
+	       struct tapdev *tap, struct capture *capture)
 {
 	*io = (struct tapio){
 		.fd = {.ready = on_tap, .fd = -1},
@@ -118,6 +121,7 @@ int tapio_init(struct tapio *io, struct loop *loop, struct stack *stack,
 		.loop = loop,
 		.stack = stack,
 		.tap = tap,
+		.capture = capture,
 	};
 	loop_hook_add_start(loop, &io->start);
 	loop_hook_add(loop, &io->end);

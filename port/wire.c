@@ -1,5 +1,6 @@
 #include "port/wire.h"
 
+#include "port/capturing.h"
 #include "port/publish.h"
 #include "port/relay_icmp.h"
 #include "port/relay_tcp.h"
@@ -31,6 +32,7 @@ struct wire {
 	struct stack_host host;
 	struct relay_host relays;
 	struct policy policy;
+	struct capturing capturing;
 	struct tapio tapio;
 	struct resolver *resolver;
 	struct relay_tcp *tcp;
@@ -85,8 +87,8 @@ static int make_stack(struct wire *w, const uint64_t seed[2],
 	w->host.udp_input = on_udp;
 	w->host.echo_input = on_echo;
 	w->host.udp_unreachable = on_udp_unreachable;
-	w->relays.stack = stack_new(&config, &tap->sink, &w->host,
-				    loop_now(w->relays.loop));
+	w->relays.stack = stack_new(&config, &w->capturing.capture.sink,
+				    &w->host, loop_now(w->relays.loop));
 	return w->relays.stack ? 0 : -ENOMEM;
 }
 
@@ -120,15 +122,26 @@ static int make(struct wire *w, struct tapdev *tap)
 		err = make_relays(w, seed + 2);
 	if (err == 0)
 		err = tapio_init(&w->tapio, w->relays.loop, w->relays.stack,
-				 tap);
+				 tap, &w->capturing.capture);
+	if (err == 0)
+		capturing_watch(&w->capturing);
 	return err;
+}
+
+static int capture(struct wire *w, const struct config *config,
+		   struct tapdev *tap, struct fail *why)
+{
+	struct capturing_config c = {config->pcap, config->pcap_segment};
+
+	capturing_init(&w->capturing, w->relays.loop, &tap->sink, stderr);
+	return c.dump.path ? capturing_start(&w->capturing, &c, why) : 0;
 }
 
 static int publish(struct wire *w, const struct config *config,
 		   const struct wire_netns *netns, struct fail *why)
 {
 	w->publish = publish_new(config, &w->policy.plan, &w->relays,
-				 netns->addrs, netns->diag, why);
+				 netns->addrs, netns->diag, &w->capturing, why);
 	return w->publish ? 0 : -EIO;
 }
 
@@ -137,20 +150,26 @@ struct wire *wire_new(const struct config *config, const struct plan *plan,
 		      const struct wire_netns *netns, struct fail *why)
 {
 	struct wire *w = calloc(1, sizeof(*w));
-	int err = -ENOMEM;
+	int err;
 
-	if (w) {
-		w->policy = (struct policy){*plan, config->host_loopback};
-		w->relays.loop = loop;
-		w->relays.policy = &w->policy;
-		w->relays.source.v4 = config->outbound4;
-		w->relays.source.v6 = config->outbound6;
-		err = make(w, tap);
+	if (!w) {
+		fail_set(why, -ENOMEM, "cannot start the stack: no memory");
+		return NULL;
 	}
-	if (err < 0)
-		fail_set(why, err, "cannot start the stack: %s",
-			 strerror(-err));
-	else if (publish(w, config, netns, why) == 0)
+	w->policy = (struct policy){*plan, config->host_loopback};
+	w->relays.loop = loop;
+	w->relays.policy = &w->policy;
+	w->relays.source.v4 = config->outbound4;
+	w->relays.source.v6 = config->outbound6;
+	/* First, so that nothing is missing. */
+	err = capture(w, config, tap, why);
+	if (err == 0) {
+		err = make(w, tap);
+		if (err < 0)
+			fail_set(why, err, "cannot start the stack: %s",
+				 strerror(-err));
+	}
+	if (err == 0 && publish(w, config, netns, why) == 0)
 		return w;
 	wire_free(w);
 	return NULL;
@@ -168,6 +187,7 @@ void wire_free(struct wire *w)
 	resolver_free(w->resolver);
 	flow_table_free(w->relays.flows);
 	stack_free(w->relays.stack);
+	capturing_fini(&w->capturing);
 	free(w);
 }
 

@@ -36,7 +36,8 @@ static int setup(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
 	assert_int_equal(tapdev_open_packets(&b->tap, ends[0], false, &why), 0);
 	b->far = ends[1];
-	assert_int_equal(tapio_init(&b->io, b->loop, b->r->st, &b->tap), 0);
+	assert_int_equal(tapio_init(&b->io, b->loop, b->r->st, &b->tap, NULL),
+			 0);
 	*state = b;
 	return 0;
 }
