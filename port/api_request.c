@@ -50,7 +50,7 @@ static json_t *add_failed(const char *detail)
 }
 
 /* Jansson takes a word, a number, an escape or a character that the text cuts
- * short for a wrong one, and NUL for the end. */
+ * short for a wrong one. */
 static bool may_be_mended(const json_error_t *error, const char *text,
 			  size_t len)
 {
@@ -58,8 +58,6 @@ static bool may_be_mended(const json_error_t *error, const char *text,
 	size_t at = (size_t)error->position; /* not negative: jansson counts */
 	unsigned char last;
 
-	if (memchr(text, '\0', len))
-		return false;
 	if (code == json_error_premature_end_of_input)
 		return true;
 	if (code == json_error_invalid_utf8)
@@ -73,8 +71,11 @@ static bool may_be_mended(const json_error_t *error, const char *text,
 bool api_request_complete(const char *text, size_t len)
 {
 	json_error_t error;
-	json_t *json = json_loadb(text, len, LOAD_FLAGS, &error);
+	json_t *json;
 
+	if (memchr(text, '\0', len))
+		return true;
+	json = json_loadb(text, len, LOAD_FLAGS, &error);
 	if (!json)
 		return !may_be_mended(&error, text, len);
 	json_decref(json);
@@ -429,7 +430,8 @@ static char *dump(json_t *reply)
 char *api_request_answer(struct api_request_env *env, const char *text,
 			 size_t len)
 {
-	json_t *request = json_loadb(text, len, LOAD_FLAGS, NULL);
+	json_t *request =
+		json_loadb(text, strnlen(text, len), LOAD_FLAGS, NULL);
 	char *reply;
 
 	if (!request)

@@ -20,7 +20,7 @@ struct api_request_env {
 };
 
 /* Is there a whole JSON text in @text, or one that no further byte can mend?
- * False: more may come. */
+ * False: more may come. A NUL ends the text, as in slirp4netns. */
 bool api_request_complete(const char *text, size_t len);
 /* Acts on the request and answers it: a reply of its own memory, to be freed;
  * NULL without memory. */

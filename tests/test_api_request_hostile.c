@@ -17,6 +17,7 @@ static void test_texts_that_no_json_has_are_refused(void **state)
 	} table[] = {
 		{TEXT("\0")},
 		{TEXT("{\"execute\":\"list_hostfwd\"\0}")},
+		{TEXT("{\"x\":1\0,\"execute\":\"list_hostfwd\"}")},
 		{TEXT("{\"execute\":\"list_host\0fwd\"}")},
 		{TEXT("{\"execute\":\"list_hostfwd\\u0000\"}")},
 		{TEXT("{\"execute\":\"list_hostfwd\xff\"}")},
@@ -131,6 +132,11 @@ static void test_texts_beyond_mending_are_complete(void **state)
 
 static void test_what_is_behind_a_whole_text_does_not_matter(void **state)
 {
+	struct request_rig *rig = *state;
+
+	request_rig_expect_bytes(
+		rig, TEXT("{\"execute\":\"list_hostfwd\"}\0x"),
+		"{\"return\":{\"entries\":[]},\"entries\":[]}");
 	assert_true(api_request_complete(TEXT("{} ")));
 	assert_true(api_request_complete(TEXT("{}\n\n")));
 	assert_true(api_request_complete(TEXT("{}{")));
