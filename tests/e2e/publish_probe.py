@@ -317,7 +317,8 @@ def size_of_echo(sock, size):
 
 
 def do_udp_sizes(stage):
-    """Datagrams of all sizes, there and back, none included."""
+    """Datagrams of all sizes, there and back, the empty one too. The answer may
+    have to find the path's MTU first."""
     stage.add("udp", FREE, SERVICE)
     stage.serve("::", SERVICE, UDP)
     for address in HOST.values():
@@ -441,8 +442,9 @@ def do_follow_keep(stage):
 
 
 def do_follow_cost(stage, tool_pid, count):
-    """What a look at @count listeners costs the tool. It takes ten a second;
-    more cannot be told from outside."""
+    """What a look at @count listeners costs the tool, at best: other programs
+    of the machine are not what is measured. It takes ten a second; more cannot
+    be told from outside."""
     def spent():
         with open(f"/proc/{tool_pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0])
@@ -450,13 +452,14 @@ def do_follow_cost(stage, tool_pid, count):
     for n in range(int(count)):
         stage.serve("0.0.0.0" if n % 2 else "::", SERVICE + n)
     stage.add("tcp", FREE, SERVICE, follow=True)
-    time.sleep(0.5)
-    start, before = time.monotonic(), spent()
-    time.sleep(4)
-    looks = (time.monotonic() - start) * 10
-    took = (spent() - before) / looks / 1000
-    print(f"{took:.0f} µs a look at {count} listeners")
-    if took > 1000:
+    took = []
+    for _ in range(5):
+        start, before = time.monotonic(), spent()
+        time.sleep(1)
+        looks = (time.monotonic() - start) * 10
+        took.append((spent() - before) / looks / 1000)
+    print(f"{min(took):.0f} to {max(took):.0f} µs a look at {count} listeners")
+    if min(took) > 1000:
         sys.exit("more than a millisecond")
 
 
