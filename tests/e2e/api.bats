@@ -7,7 +7,6 @@ load lib
 # api_start OPTIONS...: the tool with its API socket, $SOCK.
 api_start()
 {
-	needs_option --api-socket
 	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	tool_start_bare -c --api-socket="$SOCK" "$@"
 }
@@ -73,7 +72,7 @@ ask()
 }
 
 @test "the socket is there with the ready byte, and goes with exit-fd" {
-	needs_option --api-socket
+	tool_words
 	mkfifo "$STAGE/exit"
 	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	# shellcheck disable=SC2016
@@ -99,7 +98,7 @@ ask()
 	local long
 
 	long=$STAGE/$(printf '%0100d' 0).sock
-	needs_option --api-socket
+	tool_words
 	run at_host "${TOOL[@]}" -c -a "$long" "$BOX_PID" tap0
 	echo "$output"
 	[ "$status" = 1 ]
@@ -121,7 +120,6 @@ ask()
 	local signal
 
 	only_tapir "leaves it behind"
-	needs_option --api-socket
 	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	for signal in TERM:143 INT:130 HUP:129; do
 		tool_words
@@ -145,7 +143,7 @@ print("status", child.wait())' \
 @test "a file that is no socket is left alone" {
 	only_tapir "removes it"
 	echo precious >"$STAGE/precious"
-	needs_option --api-socket
+	tool_words
 	run at_host "${TOOL[@]}" -c -a "$STAGE/precious" "$BOX_PID" tap0
 	echo "$output"
 	[ "$status" = 1 ]

@@ -30,13 +30,6 @@ only_tapir()
 	[ "$E2E_TOOL" = tapir ] || skip "$E2E_TOOL: $*"
 }
 
-# needs_option WORD: skip what a tool cannot that has no such option.
-needs_option()
-{
-	tool_words
-	"${TOOL[@]}" --help | grep -qw -- "$1" || skip "$E2E_TOOL: no $1"
-}
-
 fail()
 {
 	echo "$*" >&2

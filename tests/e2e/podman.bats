@@ -62,7 +62,6 @@ published()
 {
 	local more=()
 
-	needs_option --api-socket
 	while [[ " $* " == *" -- "* ]]; do
 		[ "$1" = -- ] || more+=("$1")
 		shift

@@ -14,7 +14,6 @@ setup_file()
 publish_start()
 {
 	only_tapir "the API knows less"
-	needs_option --api-socket
 	SOCK=$STAGE/api.sock
 	tool_start --api-socket="$SOCK" --mtu=65520 "$@"
 }

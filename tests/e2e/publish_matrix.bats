@@ -29,7 +29,6 @@ icmp_at_will()
 # matrix SHAPE OPTIONS...
 matrix()
 {
-	needs_option --api-socket
 	icmp_at_will in_box
 	if [ "$E2E_TOOL" = tapir ]; then
 		tool_start --api-socket="$STAGE/$API"

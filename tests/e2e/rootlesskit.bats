@@ -55,7 +55,6 @@ rootlesskit()
 # published SPEC CMD...: in the background, through the API socket.
 published()
 {
-	needs_option --api-socket
 	spawn child rootlesskit --port-driver=slirp4netns --publish "$@"
 }
 

@@ -12,7 +12,6 @@ setup()
 {
 	SCOPE=test
 	only_tapir "has no run"
-	"$TAPIR" run --help | grep -qw -- --publish || skip "no --publish"
 }
 
 teardown()
