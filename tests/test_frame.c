@@ -32,6 +32,9 @@ static void test_checksums_agree_with_the_definition(void **state)
 				plain_checksum(bytes + at, len));
 	assert_int_equal(csum_fold(csum_add(0, bytes, 65535)),
 			 plain_checksum(bytes, 65535));
+	for (size_t len = 65535; len > 65535 - 70; len--)
+		assert_int_equal(csum_fold(csum_add(0, bytes + 1, len)),
+				 plain_checksum(bytes + 1, len));
 	memset(bytes, 0xff, sizeof(bytes));
 	assert_int_equal(csum_fold(csum_add(0, bytes, sizeof(bytes))),
 			 plain_checksum(bytes, sizeof(bytes)));
