@@ -27,7 +27,9 @@ size_t record_copy(const struct frame *f, uint8_t *buf, size_t room)
 
 		if (len > room - n)
 			len = room - n;
-		memcpy(buf + n, f->iov[i].iov_base, len);
+		/* of an empty piece the pointer may be none */
+		if (len)
+			memcpy(buf + n, f->iov[i].iov_base, len);
 		n += len;
 	}
 	if (f->off.csum_partial && at + sizeof(uint16_t) <= n)
@@ -35,17 +37,27 @@ size_t record_copy(const struct frame *f, uint8_t *buf, size_t room)
 	return n;
 }
 
-/* Bytes of the IP header, 0 if TCP does not follow it at once. */
-static size_t ip_len(const uint8_t *ip, bool v4)
+/* Where TCP begins in the @len bytes of an Ethernet frame, 0 if it does not
+ * follow an IP header of that version at once. */
+static size_t tcp_offset(const uint8_t *frame, size_t len, bool v4)
 {
-	const struct wire_ip4 *h4 = (const void *)ip;
-	const struct wire_ip6 *h6 = (const void *)ip;
+	const struct wire_eth *eth = (const void *)frame;
+	const struct wire_ip4 *h4 = (const void *)(eth + 1);
+	const struct wire_ip6 *h6 = (const void *)(eth + 1);
+	size_t header = v4 ? sizeof(*h4) : sizeof(*h6);
 
-	if (v4)
-		return h4->ver_ihl >> 4 == 4 && h4->proto == WIRE_PROTO_TCP
-			       ? (size_t)(h4->ver_ihl & 15) * 4
+	if (len < sizeof(*eth) + header ||
+	    get16(eth->type) != (v4 ? WIRE_ETH_IPV4 : WIRE_ETH_IPV6))
+		return 0;
+	if (!v4)
+		return h6->ver_tc_flow[0] >> 4 == 6 &&
+				       h6->next == WIRE_PROTO_TCP
+			       ? sizeof(*eth) + header
 			       : 0;
-	return ip[0] >> 4 == 6 && h6->next == WIRE_PROTO_TCP ? sizeof(*h6) : 0;
+	if (h4->ver_ihl >> 4 != 4 || h4->proto != WIRE_PROTO_TCP ||
+	    (size_t)(h4->ver_ihl & 15) * 4 < header)
+		return 0;
+	return sizeof(*eth) + (size_t)(h4->ver_ihl & 15) * 4;
 }
 
 bool record_cut(const struct frame *f, const uint8_t *whole,
@@ -58,20 +70,21 @@ bool record_cut(const struct frame *f, const uint8_t *whole,
 		.unit = f->off.gso_size,
 		.v4 = f->off.gso == GSO_TCP4,
 	};
+	size_t header;
 
 	if (f->off.gso == GSO_NONE || c.unit == 0 || !f->off.csum_partial ||
-	    f->len < WIRE_ETH_LEN + sizeof(struct wire_ip6) + sizeof(*tcp))
-		return false;
-	if (c.tcp_at != WIRE_ETH_LEN + ip_len(whole + WIRE_ETH_LEN, c.v4))
-		return false;
-	if (c.tcp_at + sizeof(*tcp) > f->len)
+	    c.tcp_at == 0 || c.tcp_at != tcp_offset(whole, f->len, c.v4) ||
+	    c.tcp_at + sizeof(*tcp) > f->len)
 		return false;
 	tcp = (const void *)(whole + c.tcp_at);
-	c.header = c.tcp_at + (size_t)(tcp->doff >> 4) * 4;
-	if (c.header < c.tcp_at + sizeof(*tcp) || c.header + c.unit >= f->len)
+	header = (size_t)(tcp->doff >> 4) * 4;
+	c.header = c.tcp_at + header;
+	if (header < sizeof(*tcp) || c.header + c.unit >= f->len)
 		return false;
 	c.payload = f->len - c.header;
 	c.count = (unsigned)((c.payload + c.unit - 1) / c.unit);
+	if (c.count > RECORD_SEGMENTS_MAX)
+		return false;
 	*ret = c;
 	return true;
 }

@@ -1,6 +1,6 @@
 /* A frame as it would lie on a wire: in one piece, its checksum complete, and a
  * super-frame cut into the segments that a network card would send. Pure
- * functions of bytes. */
+ * functions of bytes; what a frame's offload says may be a lie. */
 #ifndef PCAP_RECORD_H
 #define PCAP_RECORD_H
 
@@ -9,6 +9,9 @@
 /* The longest frame there is: 65,535 bytes behind an IPv6 and an Ethernet
  * header. */
 #define RECORD_MAX 65589
+/* A frame that falls into more segments is shown whole: a segment size of a few
+ * bytes would turn one frame into 65,535 records. */
+#define RECORD_SEGMENTS_MAX 2048
 
 /* Copies the first @room bytes of @f to @buf, with the checksum that was left
  * open filled in if it lies among them. How many bytes were copied. */
@@ -32,7 +35,7 @@ bool record_cut(const struct frame *f, const uint8_t *whole,
 		struct record_cut *ret);
 /* Copies segment @n, counted from 0, to @buf of RECORD_MAX bytes as a frame of
  * its own: lengths, IPv4 identification, sequence number, flags and checksums
- * as in Linux's tcp_gso_segment(). Its length. */
+ * as Linux makes them. Its length. */
 size_t record_segment(const struct record_cut *c, unsigned n, uint8_t *buf);
 
 #endif
