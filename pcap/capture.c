@@ -7,12 +7,24 @@
 #include <stdlib.h>
 
 /* The whole frame, and one segment of it. */
-#define BUFS_LEN (2 * (size_t)RECORD_MAX)
+#define BUFS_LEN  (2 * (size_t)RECORD_MAX)
+#define LAST_WAIT (1 * NSEC_PER_SEC)
 
-static void give_up(struct capture *c)
+/* The end of *@d, with its words if its output failed. */
+static void end(struct capture *c, struct dump **d, bool failed)
 {
-	c->failed(c, dump_error(c->dump));
-	capture_stop(c);
+	if (failed)
+		c->failed(c, dump_error(*d));
+	dump_close(*d);
+	*d = NULL;
+}
+
+static void end_running(struct capture *c, bool failed)
+{
+	c->stats = dump_stats(c->dump);
+	end(c, &c->dump, failed);
+	free(c->bufs);
+	c->bufs = NULL;
 }
 
 /* 0, or -errno of an output that failed. */
@@ -44,7 +56,7 @@ static void take(struct capture *c, const struct frame *f)
 	else
 		err = dump_put(c->dump, now, c->bufs, have, f->len);
 	if (err < 0)
-		give_up(c);
+		end_running(c, true);
 }
 
 /* What the tap refused was never on the wire. */
@@ -64,6 +76,15 @@ void capture_init(struct capture *c, struct frame_sink *to,
 {
 	*c = (struct capture){
 		.sink.put = put, .to = to, .clock = clock, .failed = failed};
+}
+
+/* Moves on what a stopped capture still owes. */
+static void flush_last(struct capture *c)
+{
+	bool failed = dump_flush(c->last) < 0;
+
+	if (failed || !dump_waiting(c->last))
+		end(c, &c->last, failed);
 }
 
 int capture_start(struct capture *c, const struct dump_config *config,
@@ -86,15 +107,43 @@ int capture_start(struct capture *c, const struct dump_config *config,
 
 void capture_stop(struct capture *c)
 {
-	dump_close(c->dump);
+	struct dump *d = c->dump;
+
+	if (!d)
+		return;
 	c->dump = NULL;
+	c->stats = dump_stats(d);
 	free(c->bufs);
 	c->bufs = NULL;
+	/* Two that wait for slow readers are one too many. */
+	dump_close(c->last);
+	c->last = d;
+	flush_last(c);
+}
+
+void capture_fini(struct capture *c)
+{
+	nsec_t deadline = c->clock() + LAST_WAIT;
+	nsec_t left = LAST_WAIT;
+
+	capture_stop(c);
+	while (c->last && left > 0 && left <= LAST_WAIT) {
+		dump_wait(c->last, (int)(left / NSEC_PER_MSEC) + 1);
+		flush_last(c);
+		left = deadline - c->clock();
+	}
+	dump_close(c->last);
+	c->last = NULL;
 }
 
 bool capture_running(const struct capture *c)
 {
 	return c->dump;
+}
+
+struct dump_stats capture_stats(const struct capture *c)
+{
+	return c->dump ? dump_stats(c->dump) : c->stats;
 }
 
 void capture_input(struct capture *c, const uint8_t *bytes, size_t len,
@@ -109,11 +158,13 @@ void capture_input(struct capture *c, const uint8_t *bytes, size_t len,
 
 bool capture_waiting(const struct capture *c)
 {
-	return c->dump && dump_waiting(c->dump);
+	return c->last || (c->dump && dump_waiting(c->dump));
 }
 
 void capture_flush(struct capture *c)
 {
+	if (c->last)
+		flush_last(c);
 	if (c->dump && dump_flush(c->dump) < 0)
-		give_up(c);
+		end_running(c, true);
 }

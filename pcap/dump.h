@@ -1,6 +1,6 @@
 /* A pcap file being written, by libpcap: Ethernet, nanoseconds. Records wait in
  * memory until dump_flush(); a reader that is too slow loses some, which is
- * counted, and never holds up the caller. One thread. */
+ * counted, and never holds up the caller, unless that is wanted. One thread. */
 #ifndef PCAP_DUMP_H
 #define PCAP_DUMP_H
 
@@ -18,12 +18,14 @@ struct dump;
 
 struct dump_config {
 	const char *path;   /* "-": stdout */
-	const char *filter; /* pcap-filter(7); NULL: everything */
+	const char *filter; /* pcap-filter(7); NULL: everything. Names in it are
+			     * looked up, which may take its time */
 	unsigned snaplen;   /* bytes of a frame that are kept; 0: all */
 	uint64_t size;      /* bytes after which the next file begins, as
 			     * tcpdump's -C; 0: never */
 	unsigned files;     /* with size: how many there are at most, the oldest
 			     * is written over, as tcpdump's -W; 0: no limit */
+	bool patient;       /* wait for a slow reader: nothing is dropped */
 };
 
 struct dump_stats {
@@ -35,12 +37,11 @@ struct dump_stats {
 /* Opens the (first) file and writes its header. NULL with the reason: a filter
  * that does not compile, a file that cannot be made. @c is not kept. */
 struct dump *dump_open(const struct dump_config *c, struct fail *why);
-/* Writes what waits, waiting for a slow reader for a moment at most; accepts
- * NULL. */
+/* Without waiting: what still waits is lost. Accepts NULL. */
 void dump_close(struct dump *d);
 
-/* How much of a frame dump_put() wants to see: the snap length, or everything if
- * there is a filter, which may look anywhere. */
+/* How much of a frame dump_put() wants to see: the snap length, or more if there
+ * is a filter that looks further. */
 size_t dump_room(const struct dump *d);
 /* One frame of @len bytes of which @have are at @bytes, seen at @when since
  * 1970. Dropped, or filtered out, it is no error. 0, or -errno once the output
@@ -51,6 +52,8 @@ int dump_put(struct dump *d, nsec_t when, const uint8_t *bytes, size_t have,
 bool dump_waiting(const struct dump *d);
 /* Writes what the output takes without waiting. As dump_put(). */
 int dump_flush(struct dump *d);
+/* The same after waiting for the output, @ms at most. */
+int dump_wait(struct dump *d, int ms);
 
 struct dump_stats dump_stats(const struct dump *d);
 /* Why the output failed, in words with the file's name. */

@@ -57,7 +57,7 @@ json_t *api_request_start_capture(struct api_request_env *env,
 
 static json_t *status_json(const struct capturing *c)
 {
-	struct dump_stats stats = capturing_stats(c);
+	struct dump_stats stats = capture_stats(&c->capture);
 	json_t *o = json_pack(
 		"{s:b, s:I, s:I, s:I}", "running", capture_running(&c->capture),
 		"frames", (json_int_t)stats.frames, "bytes",

@@ -9,7 +9,6 @@ static void on_failed(struct capture *capture, const char *why)
 {
 	struct capturing *c = container_of(capture, struct capturing, capture);
 
-	c->last = dump_stats(capture->dump);
 	snprintf(c->ended, sizeof(c->ended), "%s", why);
 	fprintf(c->log, "tapir: the capture ends, the network goes on: %s\n",
 		why);
@@ -17,7 +16,7 @@ static void on_failed(struct capture *capture, const char *why)
 
 static void arm(struct capturing *c)
 {
-	c->seen = dump_stats(c->capture.dump).frames;
+	c->seen = capture_stats(&c->capture).frames;
 	loop_timer_set(c->loop, &c->flush, loop_now(c->loop));
 }
 
@@ -29,7 +28,7 @@ static void on_flush(struct loop_timer *t)
 
 	if (!capture_waiting(&c->capture))
 		return;
-	if (dump_stats(c->capture.dump).frames != c->seen &&
+	if (capture_stats(&c->capture).frames != c->seen &&
 	    loop_now(c->loop) - c->since < CAPTURING_LATEST) {
 		arm(c);
 		return;
@@ -76,7 +75,7 @@ void capturing_fini(struct capturing *c)
 	if (!c->loop)
 		return;
 	loop_timer_clear(c->loop, &c->flush);
-	capture_stop(&c->capture);
+	capture_fini(&c->capture);
 }
 
 int capturing_start(struct capturing *c, const struct capturing_config *config,
@@ -97,15 +96,6 @@ int capturing_stop(struct capturing *c)
 {
 	if (!capture_running(&c->capture))
 		return -ENOENT;
-	capture_flush(&c->capture);
-	/* The flush itself may have ended it. */
-	if (capture_running(&c->capture))
-		c->last = dump_stats(c->capture.dump);
 	capture_stop(&c->capture);
 	return 0;
-}
-
-struct dump_stats capturing_stats(const struct capturing *c)
-{
-	return c->capture.dump ? dump_stats(c->capture.dump) : c->last;
 }

@@ -26,7 +26,6 @@ struct capturing {
 	FILE *log;       /* why a capture ended; borrowed */
 	char path[4096]; /* of the last capture, and ... */
 	char ended[512]; /* ... why it ended by itself; empty: it did not */
-	struct dump_stats last; /* of a capture that is over */
 };
 
 /* Passes frames to @to until something is started. */
@@ -44,7 +43,5 @@ int capturing_start(struct capturing *c, const struct capturing_config *config,
 		    struct fail *why);
 /* 0, or -ENOENT: nothing was captured. */
 int capturing_stop(struct capturing *c);
-/* Of the capture that runs, or of the last one. */
-struct dump_stats capturing_stats(const struct capturing *c);
 
 #endif

@@ -108,9 +108,13 @@ static void put_out(struct replay *r, const uint8_t *bytes, size_t len)
 	if (!r->out || r->err < 0)
 		return;
 	r->err = dump_put(r->out, capture_time(r), bytes, len, len);
-	if (r->err == 0)
-		r->err = dump_flush(r->out);
 	if (r->err < 0)
+		fail_set(&r->why, r->err, "%s", dump_error(r->out));
+}
+
+static void flush_out(struct replay *r)
+{
+	if (r->out && r->err == 0 && (r->err = dump_flush(r->out)) < 0)
 		fail_set(&r->why, r->err, "%s", dump_error(r->out));
 }
 
@@ -413,7 +417,7 @@ static int make_stack(struct replay *r)
 
 static int open_files(struct replay *r, const struct replay_config *c)
 {
-	struct dump_config dump = {.path = c->out};
+	struct dump_config dump = {.path = c->out, .patient = true};
 
 	r->in = source_open(c->in, &r->why);
 	if (!r->in)
@@ -525,6 +529,7 @@ int replay_run(const struct replay_config *config, FILE *to, FILE *err)
 	r->err = set_up(r, config);
 	if (r->err == 0)
 		feed_all(r);
+	flush_out(r);
 	if (r->err == 0) {
 		expect_no_more(r);
 		report(r);
