@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A hostile time of pcapng reaches far beyond what nsec_t holds. This leaves
+ * room for the difference of any two. */
+#define SECONDS_MAX ((int64_t)UINT32_MAX)
+
 struct source {
 	pcap_t *pcap;
 	char *path;
@@ -54,6 +58,20 @@ void source_close(struct source *s)
 	free(s);
 }
 
+/* Nanoseconds stand in the field for microseconds. */
+static nsec_t time_of(const struct timeval *ts)
+{
+	int64_t sec = ts->tv_sec, nsec = ts->tv_usec;
+
+	if (sec > SECONDS_MAX)
+		sec = SECONDS_MAX;
+	if (sec < -SECONDS_MAX)
+		sec = -SECONDS_MAX;
+	if (nsec < 0 || nsec >= NSEC_PER_SEC)
+		nsec = NSEC_PER_SEC - 1;
+	return sec * NSEC_PER_SEC + nsec;
+}
+
 int source_next(struct source *s, struct source_frame *ret, struct fail *why)
 {
 	struct pcap_pkthdr *h;
@@ -66,13 +84,12 @@ int source_next(struct source *s, struct source_frame *ret, struct fail *why)
 		return fail_set(why, -EIO, "%s: after frame %llu: %s", s->path,
 				(unsigned long long)s->count,
 				pcap_geterr(s->pcap));
-	/* nanoseconds stand in the field for microseconds */
 	*ret = (struct source_frame){
 		.number = ++s->count,
-		.when = (nsec_t)h->ts.tv_sec * NSEC_PER_SEC + h->ts.tv_usec,
+		.when = time_of(&h->ts),
 		.bytes = bytes,
 		.have = h->caplen,
-		.len = h->len,
+		.len = h->len > h->caplen ? h->len : h->caplen,
 	};
 	return 1;
 }

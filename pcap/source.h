@@ -13,10 +13,11 @@ struct source;
 
 struct source_frame {
 	uint64_t number;      /* from 1, as Wireshark counts */
-	nsec_t when;          /* since 1970 */
+	nsec_t when;          /* since 1970; may run backwards, and the
+			       * difference of any two is an nsec_t, too */
 	const uint8_t *bytes; /* lent until the next call */
 	size_t have;          /* of them are in the file */
-	size_t len;           /* of the frame on the wire */
+	size_t len;           /* of the frame on the wire; never less */
 };
 
 /* @path "-" is stdin. NULL with the reason: no such file, no capture, another
