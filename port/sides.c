@@ -90,10 +90,13 @@ const struct sides_mac *sides_container(const struct sides *s,
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct sides_mac *m = &s->mac[i];
 
-		if (m->sent == 0 || m->serves || same(m->mac, plan->mac))
+		if (m->sent == 0 || same(m->mac, plan->mac))
 			continue;
+		/* A container may pose as a router; no gateway asks for one. */
 		if (m->asks)
 			return m;
+		if (m->serves)
+			continue;
 		if (!best || is_likelier(m, best, plan))
 			best = m;
 	}
