@@ -146,8 +146,10 @@ void converse_ours(struct converse_flow *f, const struct dissect *d,
 		f->has_ours = true;
 		f->ours = d->seq;
 	}
-	if (d->flags & WIRE_TCP_FIN)
+	if (d->flags & WIRE_TCP_FIN) {
 		f->fin_ours = true;
+		f->end_ours = d->seq + (uint32_t)d->payload_len - f->ours - 1;
+	}
 	if (!(d->flags & WIRE_TCP_RST))
 		return;
 	f->rst_ours = true;
@@ -209,6 +211,17 @@ static void shift_sacks(const struct dissect *d, uint32_t by, uint8_t *csum)
 	}
 }
 
+/* @bytes, the FIN among them, are acknowledged. */
+static void note_acked(struct converse_flow *f, uint32_t bytes)
+{
+	if (bytes >= UINT32_C(1) << 31)
+		return;
+	if (f->fin_ours && bytes > f->end_ours)
+		bytes = f->end_ours;
+	if (bytes > f->down)
+		f->down = bytes;
+}
+
 void converse_container(struct converse_flow *f, const struct dissect *d,
 			uint64_t number)
 {
@@ -230,9 +243,7 @@ void converse_container(struct converse_flow *f, const struct dissect *d,
 				      "not answered here, but in the capture");
 		return;
 	}
-	if (d->ack - f->recorded - 1 > f->down &&
-	    d->ack - f->recorded - 1 < UINT32_C(1) << 31)
-		f->down = d->ack - f->recorded - 1;
+	note_acked(f, d->ack - f->recorded - 1);
 	shift32(tcp->ack, by, tcp, tcp->csum);
 	shift_sacks(d, by, tcp->csum);
 }

@@ -21,6 +21,7 @@ struct converse_flow {
 	uint32_t container_isn;
 	bool fin_container, fin_recorded, fin_ours;
 	bool rst_container, rst_recorded, rst_ours;
+	uint32_t end_ours; /* with fin_ours: bytes that this side sent */
 	uint64_t up, down; /* payload that the container sent, and that it
 			    * acknowledged in this replay */
 
