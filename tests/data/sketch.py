@@ -54,6 +54,7 @@ NAMES = {
     "LL": "fe80::1", "ROUTER": "fe80::2", "R6": "2001:db8::7",
 }
 FLAGS = ("df", "atomic", "lla", "sackok", "broadcast", "endless")
+ADDRESSES = ("from", "to", "requested", "server", "ciaddr", "giaddr")
 UNITS = {"us": 1000, "ms": 1000 ** 2, "s": 1000 ** 3}
 START = 1_700_000_000 * UNITS["s"]
 
@@ -169,10 +170,10 @@ class Sketch:
                                 options.number("isn", 1000),
                                 options.number("peer", 500000))
 
-    @staticmethod
-    def parse_options(words):
-        return Options([(k, v) for k, _, v in (w.partition("=")
-                                               for w in words)])
+    def parse_options(self, words):
+        pairs = [w.partition("=")[::2] for w in words]
+        return Options([(k, self.address(v) if k in ADDRESSES else v)
+                        for k, v in pairs])
 
     def take_frame(self, time, words):
         self.now += parse_time(time)
@@ -192,7 +193,7 @@ class Sketch:
             macs.reverse()
         if kind in self.flows:
             src, dst, body = self.flows[kind].segment(side, words[0], options)
-            src = self.address(options.text("from", src))
+            src = options.text("from", self.address(src))
             return packets.ip_frame(src, dst, packets.TCP, body, options, macs)
         if kind == "raw":
             return bytes.fromhex("".join(words))
@@ -202,7 +203,7 @@ class Sketch:
         if not builder:
             raise ValueError(f"'{kind}' is no kind of frame, and no flow")
         src, dst, proto, body = builder(side, words, options, macs)
-        src = self.address(options.text("from", src))
+        src = options.text("from", self.address(src))
         return packets.ip_frame(src, self.address(dst), proto, body, options,
                                 macs)
 
@@ -217,7 +218,7 @@ class Sketch:
 
     def arp(self, words, options, macs):
         act, addr = words[0], self.address(words[1])
-        sender = self.address(options.text("from", "C"))
+        sender = options.text("from", self.address("C"))
         known = options.text("mac")
         mine = packets.mac(known) if known else macs[0]
         op, to, target_mac = 1, BROADCAST, bytes(6)
