@@ -35,7 +35,7 @@ enum argument {
 static const struct word {
 	const char *name;
 	unsigned protos;
-	bool only_first; /* instead of anything else */
+	bool only_first; /* instead of a connection */
 	enum argument argument;
 	enum script_verb verb;
 	uint64_t n;
@@ -152,6 +152,14 @@ static int parse_argument(const struct word *w, const char *text,
 	return 0;
 }
 
+/* Has the connection not begun after @n actions? */
+static bool only_waits(const struct rule *r, unsigned n)
+{
+	while (n > 0 && r->actions[n - 1].verb == SCRIPT_AFTER)
+		n--;
+	return n == 0;
+}
+
 /* One of a rule's actions, "send 100"; it is the @n-th. */
 static int parse_action(char *text, struct rule *r, unsigned n,
 			struct fail *why)
@@ -164,8 +172,9 @@ static int parse_action(char *text, struct rule *r, unsigned n,
 	if (!w)
 		return fail_set(why, -EINVAL, "'%s' is no action of %s", name,
 				protos[r->proto]);
-	if (w->only_first && n > 0)
-		return fail_set(why, -EINVAL, "'%s' can only stand alone",
+	if (w->only_first && !only_waits(r, n))
+		return fail_set(why, -EINVAL,
+				"'%s' can only stand alone, or behind 'after'",
 				name);
 	a = (struct script_action){w->verb, w->n};
 	if (parse_argument(w, argument, &a) < 0 || *text)

@@ -8,7 +8,7 @@
  *
  * TARGET is `*`, ADDR, ADDR:PORT, *:PORT, an IPv6 address with a port in
  * brackets; as the container names it. The actions of TCP happen one after the
- * other; the first four are instead of a connection:
+ * other; the first four are instead of a connection, at once or behind `after`:
  *
  *   refuse, net-unreachable, host-unreachable, timeout
  *   after MS    wait so many milliseconds (also before the connection stands)

@@ -101,6 +101,18 @@ static void test_actions_take_their_arguments(void **state)
 	script_free(s);
 }
 
+static void test_a_connection_may_fail_late_but_not_once_it_stands(void **state)
+{
+	struct script *s = parse("tcp * after 250, after 5, refuse");
+	const struct script_action *a = find(s, SCRIPT_TCP, "::1", 1);
+
+	assert_int_equal(a[1].verb, SCRIPT_AFTER);
+	assert_int_equal(a[2].verb, SCRIPT_FAIL);
+	assert_int_equal(a[2].n, ECONNREFUSED);
+	script_free(s);
+	assert_bad("tcp * after 5, wait 5, refuse", "can only stand alone");
+}
+
 static void test_bad_lines_say_where_and_what(void **state)
 {
 	char longest[700];
@@ -137,6 +149,8 @@ int main(void)
 		cmocka_unit_test(test_without_a_rule_everything_echoes),
 		cmocka_unit_test(test_the_first_rule_that_matches_decides),
 		cmocka_unit_test(test_actions_take_their_arguments),
+		cmocka_unit_test(
+			test_a_connection_may_fail_late_but_not_once_it_stands),
 		cmocka_unit_test(test_bad_lines_say_where_and_what),
 	};
 
