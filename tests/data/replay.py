@@ -55,9 +55,11 @@ def told_frames(sketch, path):
     each of tapir's, without the first RA, with which every replay begins."""
     gateway = packets.mac(GATEWAY_MAC)
     teller, last = Teller(sketch), None
+    sent = iter(kind for step, kind, _ in sketch.steps if step == "fed")
     for number, (when, frame) in enumerate(read_capture(path)):
         if frame[6:12] != gateway:
             last = when
+            teller.hear(next(sent, None))
             yield ("fed", frame)
         elif number > 0:
             words = teller.tell(frame)

@@ -99,7 +99,8 @@ class Flow:
 
 class Sketch:
     """A text source. frames: (ns, bytes) of the capture. steps: what the
-    output has to be, each ("fed", bytes) or ("told", words, line)."""
+    output has to be, each ("fed", kind, line) or ("told", words,
+    line)."""
 
     def __init__(self, path):
         self.path = path
@@ -185,7 +186,7 @@ class Sketch:
         options.check_used()
         self.frames.append((self.now, frame))
         if side == 0:
-            self.steps.append(("fed", frame, self.where))
+            self.steps.append(("fed", words[1], self.where))
 
     def build(self, side, kind, words, options):
         macs = [packets.mac(CONTAINER_MAC), packets.mac(GATEWAY_MAC)]

@@ -38,9 +38,18 @@ class Teller:
 
     def __init__(self, sketch):
         self.names = {addr: name for name, addr in sketch.names.items()}
-        self.flows = {}
-        for name, flow in sketch.flows.items():
-            self.flows[flow.ends] = [name, flow.isn[0], 0, flow]
+        self.all = [(name, flow.ends, flow.isn[0])
+                    for name, flow in sketch.flows.items()]
+        self.flows = {}  # ends: [name, container's first number, ours]
+        for name, ends, isn in reversed(self.all):
+            self.flows[ends] = [name, isn, 0]
+
+    def hear(self, flow):
+        """The container sends a segment of @flow: from now on it is the one
+        that has these ends."""
+        for name, ends, isn in self.all:
+            if name == flow and self.flows[ends][0] != name:
+                self.flows[ends] = [name, isn, 0]
 
     def name(self, raw):
         family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
