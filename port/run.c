@@ -143,27 +143,26 @@ static bool in_foreground(void)
 	return tty >= 0 && tcgetpgrp(tty) == getpgrp();
 }
 
-static void look_at_child(struct run *r)
+/* The status to tell if it has ended, else -1. */
+static int look_at_child(struct run *r)
 {
 	int status;
 	pid_t pid = waitpid(r->pid, &status, WNOHANG | WUNTRACED);
 
 	if (pid == 0 || (pid < 0 && errno != ECHILD))
-		return;
+		return -1;
 	if (pid > 0 && WIFSTOPPED(status)) {
 		/* The shell that waits for us shall have the terminal back.
 		 * Without one nobody would know to wake us. */
 		if (in_foreground())
 			raise(SIGSTOP);
-		return;
+		return -1;
 	}
 	r->pid = 0;
 	if (pid < 0)
-		r->ended(r, 1);
-	else if (WIFSIGNALED(status))
-		r->ended(r, STATUS_SIGNAL + WTERMSIG(status));
-	else
-		r->ended(r, WEXITSTATUS(status));
+		return 1;
+	return WIFSIGNALED(status) ? STATUS_SIGNAL + WTERMSIG(status)
+				   : WEXITSTATUS(status);
 }
 
 static void pass_on(struct run *r, const struct signalfd_siginfo *si)
@@ -178,21 +177,21 @@ static void on_signals(struct loop_fd *f, uint32_t events)
 {
 	struct run *r = container_of(f, struct run, signals);
 	struct signalfd_siginfo si;
+	int fd = f->fd, status = -1;
 
-	while (r->pid > 0 && read(f->fd, &si, sizeof(si)) == sizeof(si)) {
+	while (r->pid > 0 && read(fd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGCHLD)
-			look_at_child(r);
+			status = look_at_child(r);
 		else
 			pass_on(r, &si);
 	}
+	if (r->pid > 0)
+		return;
 	/* With nobody to pass signals to, they mean us. */
-	if (r->pid == 0) {
-		int fd = f->fd;
-
-		loop_del(r->loop, f);
-		close(fd);
-		sigprocmask(SIG_SETMASK, &r->old, NULL);
-	}
+	loop_del(r->loop, f);
+	close(fd);
+	sigprocmask(SIG_SETMASK, &r->old, NULL);
+	r->ended(r, status);
 }
 
 int run_watch(struct run *r, struct loop *loop, struct fail *why)

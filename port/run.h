@@ -13,8 +13,8 @@
 #include <sys/types.h>
 
 struct run {
-	/* The command ended: with @status, or 128 + N if by signal N. Set by
-	 * the owner before run_watch(). */
+	/* The command ended: with @status, or 128 + N if by signal N; signals
+	 * are not blocked any more. Set by the owner before run_watch(). */
 	void (*ended)(struct run *r, int status);
 	bool stdout_is_taken; /* the command writes to stderr instead; as ended */
 	pid_t pid;            /* 0: there is none (any more) */

@@ -156,6 +156,14 @@ static int watch_exit_fd(struct program *p, struct fail *why)
 	return 0;
 }
 
+/* Only an API socket has to be cleaned up. */
+static int watch_ending(struct program *p, struct fail *why)
+{
+	if (!p->config->api_path)
+		return 0;
+	return ending_watch(&p->ending, p->loop, why);
+}
+
 static void on_linger(struct loop_timer *t)
 {
 	struct program *p = container_of(t, struct program, linger);
@@ -175,8 +183,13 @@ static void on_command_end(struct run *r, int status)
 {
 	struct program *p = container_of(r, struct program, run);
 	nsec_t now = loop_now(p->loop);
+	struct fail why;
 
 	p->status = status;
+	if (watch_ending(p, &why) < 0) {
+		loop_stop(p->loop, status);
+		return;
+	}
 	p->linger_end = now + LINGER;
 	p->quiet_end = now + LINGER_QUIET;
 	p->linger.fire = on_linger;
@@ -193,16 +206,18 @@ static int set_up(struct program *p, struct fail *why)
 	p->loop = loop_new(NULL);
 	if (!p->loop)
 		return fail_set(why, -ENOMEM, "cannot make the event loop");
+	/* Before there is a socket to clean up. `tapir run` passes signals on
+	 * as long as there is a command. */
+	if (p->config->target != CONFIG_TARGET_RUN) {
+		err = watch_ending(p, why);
+		if (err < 0)
+			return err;
+	}
 	p->wire = wire_new(p->config, &p->plan, p->loop, &p->tap,
 			   &(struct wire_netns){p->addrs, p->diag}, why);
 	if (!p->wire)
 		return -ENOMEM;
 	err = p->exit_open ? watch_exit_fd(p, why) : 0;
-	/* `tapir run` passes signals on; without a socket there is nothing to
-	 * clean up. */
-	if (err == 0 && p->config->api_path &&
-	    p->config->target != CONFIG_TARGET_RUN)
-		err = ending_watch(&p->ending, p->loop, why);
 	if (err == 0 && p->config->target == CONFIG_TARGET_RUN)
 		err = run_watch(&p->run, p->loop, why);
 	return err;

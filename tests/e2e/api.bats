@@ -140,6 +140,24 @@ print("status", child.wait())' \
 	done
 }
 
+@test "the socket is removed however early the signal comes" {
+	only_tapir "leaves it behind"
+	needs_option --api-socket
+	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
+	tool_words
+	at_host timeout 60 /usr/bin/python3 -c '
+import os, signal, subprocess, sys
+path = sys.argv[1]
+for _ in range(20):
+    child = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+    while not os.path.lexists(path) and child.poll() is None:
+        pass
+    child.send_signal(signal.SIGTERM)
+    if child.wait() != -signal.SIGTERM or os.path.lexists(path):
+        sys.exit(f"status {child.returncode}, the socket may be there")' \
+		"$SOCK" "${TOOL[@]}" -c -a "$SOCK" "$BOX_PID" tap0
+}
+
 @test "a file that is no socket is left alone" {
 	only_tapir "removes it"
 	echo precious >"$STAGE/precious"

@@ -147,6 +147,31 @@ published.add('$STAGE/run.sock', 'tcp', 8087, $PORT)"
 	[ ! -e "$STAGE/run.sock" ]
 }
 
+@test "--api-socket: it goes also with a signal after the command" {
+	local sock=$STAGE/run.sock
+
+	# shellcheck disable=SC2016
+	spawn job at_host "$TAPIR" run --api-socket "$sock" -p 8089:$PORT \
+		sh -c '
+		timeout 20 /usr/bin/python3 "$1" "$2" &
+		echo $! >"$0/left"
+		while [ ! -e "$0/over" ]; do sleep 0.02; done
+		echo >"$0/ended"' "$STAGE" "$HERE/peer.py" $PORT
+	JOB=$SPAWNED
+	wait_for 10 probe_at host download 127.0.0.1 8089 1000
+	# What keeps tapir for a while once the command has ended
+	spawn client at_host bash -c '
+		exec 5<>/dev/tcp/127.0.0.1/8089; echo up; exec sleep 20'
+	wait_for 5 grep up "$STAGE/client.log"
+	touch "$STAGE/over"
+	wait_for 5 test -e "$STAGE/ended"
+	sleep 0.3
+	kill "$JOB"
+	wait_gone "$JOB"
+	kill "$(cat "$STAGE/left")"
+	[ ! -e "$sock" ]
+}
+
 # not_started WORDS OPTIONS...: status 1, one line with WORDS, no command.
 not_started()
 {
