@@ -97,20 +97,17 @@ void guestaddr_free(struct guestaddr *g)
 	free(g);
 }
 
-/* How well @e serves as the container's address of its family; 0: not at all. */
+/* How well @e serves as the container's address of its family; 0: not at all,
+ * for the stack takes no packet from it. */
 static int fitness(const struct guestaddr *g, const struct netaddr_entry *e)
 {
 	const struct in6_addr *a = &e->addr;
-	bool on_tap = strcmp(e->ifname, g->ifname) == 0;
 
-	if (!e->usable || addr_is_linklocal(a) || addr_is_loopback(a))
+	if (!e->usable || addr_is_linklocal(a) || !plan_source_ok(g->plan, a))
 		return 0;
 	if (addr_equal(a, addr_is_v4(a) ? &g->plan->guest4 : &g->plan->guest6))
-		return 4;
-	/* The stack takes packets from these alone. */
-	if (plan_source_ok(g->plan, a))
-		return on_tap ? 3 : 2;
-	return on_tap ? 1 : 0;
+		return 3;
+	return strcmp(e->ifname, g->ifname) == 0 ? 2 : 1;
 }
 
 static bool find_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)

@@ -18,11 +18,10 @@ struct guestaddr *guestaddr_new(struct loop *loop, struct netaddr *na,
 void guestaddr_free(struct guestaddr *g); /* accepts NULL */
 
 /* The address of the family that connections from outside go to: the plan's if
- * the container has it, else one of the plan's network, on the tap or on another
- * interface (a bridge that the tap is part of), else any of the tap; none that
- * is link-local, loopback or not usable yet. Without netlink: the plan's for
- * IPv4, what was seen last for IPv6. False, and @ret untouched, if there is
- * none. */
+ * the container has it, else one of the plan's network, on the tap or else on
+ * another interface (a bridge that the tap is part of); none that is link-local,
+ * ours or not usable yet. Without netlink: the plan's for IPv4, what was seen
+ * last for IPv6. False, and @ret untouched, if there is none. */
 bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret);
 /* Is @a an address that the container has on any interface, or inside a subnet
  * of one or of the plan? A packet that seems to come from there would not be
