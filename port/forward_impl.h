@@ -33,6 +33,7 @@ struct forwards {
 	unsigned last_id;
 	struct follow follow;
 	nsec_t looked_at;
+	bool seen[SOCKDIAG_PROTOS]; /* forward_look() could see it */
 };
 
 /* Opens and closes one of a rule's ports; 0 or -errno. */

@@ -100,8 +100,12 @@ const char *forward_note(const struct forward *f)
 	/* the text is kept with the rule, which the caller may only read */
 	struct forward *mine = (struct forward *)(uintptr_t)f;
 	bool any = false;
+	struct in6_addr a;
 
-	if (!f->owner->deps.diag)
+	if (!target_addr(f, true, &a) && !target_addr(f, false, &a))
+		return "the container has no address in the network of its "
+		       "tap that clients could be led to";
+	if (!f->owner->seen[forward_watch_proto(f)])
 		return NULL;
 	for (size_t i = 0; i < f->per_addr; i++) {
 		if (note_port(mine, f->ports[i].guest_port))
@@ -231,10 +235,10 @@ void forward_look(struct forwards *fs)
 
 	for (size_t i = 0; i < fs->n; i++)
 		wanted[forward_watch_proto(fs->list[i])] = true;
-	for (int p = 0; fs->deps.diag && p < SOCKDIAG_PROTOS; p++) {
-		if (wanted[p])
-			sockdiag_look(fs->deps.diag, (enum sockdiag_proto)p);
-	}
+	for (int p = 0; fs->deps.diag && p < SOCKDIAG_PROTOS; p++)
+		fs->seen[p] =
+			wanted[p] && sockdiag_look(fs->deps.diag,
+						   (enum sockdiag_proto)p) == 0;
 }
 
 void forward_watch_init(struct forwards *fs)

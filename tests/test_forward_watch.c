@@ -405,6 +405,33 @@ static void test_notes_tell_what_keeps_clients_out(void **state)
 	assert_int_equal(rig->diag.looks[SOCKDIAG_UDP], 0);
 }
 
+static void test_nothing_is_noted_that_could_not_be_seen(void **state)
+{
+	struct forward_rig *rig = *state;
+	struct rule r = forward_rig_rule("127.0.0.1:0:53/udp");
+	const struct forward *f = forward_rig_add(rig, &r);
+
+	rig->diag.err = ENOENT;
+	assert_null(note(rig, f));
+	rig->diag.err = 0;
+	assert_non_null(note(rig, f));
+	rig->diag.err = ENOENT;
+	assert_null(note(rig, f));
+}
+
+static void test_a_container_without_an_address_is_noted(void **state)
+{
+	struct forward_rig *rig = *state;
+	struct rule r = forward_rig_rule("127.0.0.1:0:80");
+	const struct forward *f = forward_rig_add(rig, &r);
+
+	listens(rig, SOCKDIAG_TCP, true, 80, true);
+	rig->guest.has4 = rig->guest.has6 = false;
+	assert_non_null(strstr(note(rig, f), "has no address"));
+	rig->guest.has4 = true;
+	assert_null(note(rig, f));
+}
+
 static void test_a_range_is_noted_for_its_first_obstacle(void **state)
 {
 	struct forward_rig *rig = *state;
@@ -470,6 +497,8 @@ int main(void)
 		TEST(test_for_clients_that_nobody_answers_a_look_a_second_will_do),
 		TEST(test_a_closed_port_of_a_rule_that_follows_is_explained),
 		TEST(test_notes_tell_what_keeps_clients_out),
+		TEST(test_nothing_is_noted_that_could_not_be_seen),
+		TEST(test_a_container_without_an_address_is_noted),
 		TEST(test_a_range_is_noted_for_its_first_obstacle),
 		TEST(test_many_rules_come_and_go_while_one_follows),
 	};
