@@ -114,21 +114,25 @@ static void write_reply(struct client *c)
 		end_client(c);
 }
 
-/* As slirp4netns says it; the bytes are anybody's. */
+/* As slirp4netns says it; the bytes are anybody's. In one piece: stderr has no
+ * buffer, a byte would be a system call. */
 static void tell(const struct client *c)
 {
-	fputs("apifd event\napi_handler: got request: ", stderr);
+	char text[4 * API_REQUEST_MAX + 1];
+	size_t used = 0;
+
 	for (size_t i = 0; i < c->len; i++) {
 		unsigned char b = (unsigned char)c->request[i];
 
 		if (b == '\n' && i + 1 == c->len)
 			break;
 		if (b < ' ' || b > '~')
-			fprintf(stderr, "\\x%02x", b);
+			used += (size_t)snprintf(text + used, 5, "\\x%02x", b);
 		else
-			putc(b, stderr);
+			text[used++] = (char)b;
 	}
-	putc('\n', stderr);
+	text[used] = '\0';
+	fprintf(stderr, "apifd event\napi_handler: got request: %s\n", text);
 }
 
 static void answer(struct client *c)
