@@ -3,6 +3,7 @@
 #include "port/replay_host.h"
 
 #include "stack/container_of.h"
+#include "stack/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -187,6 +188,7 @@ static bool act(struct conn *c)
 	case SCRIPT_END:
 	case SCRIPT_DROP:
 	case SCRIPT_FAIL:
+	case SCRIPT_TOO_BIG:
 	case SCRIPT_RESET:
 		break;
 	}
@@ -289,11 +291,24 @@ static void on_tcp(struct stack_host *sh, struct stream *s)
 	advance(c);
 }
 
-static void refuse_dgram(struct replay_host *h, const struct dgram *d, int err)
+static void refuse_dgram(struct replay_host *h, const struct dgram *d, int err,
+			 uint64_t mtu)
 {
-	struct icmpmsg_error e = {.why = icmpmsg_why_from_errno(err)};
+	struct icmpmsg_error e = {.why = icmpmsg_why_from_errno(err),
+				  .mtu = (uint32_t)mtu};
 
 	stack_udp_error(h->stack, &e, d);
+}
+
+/* Does the path of @a take a packet with @len bytes behind a UDP or ICMP header
+ * of eight? */
+static bool fits(const struct script_action *a, const struct in6_addr *dst,
+		 size_t len)
+{
+	size_t headers = 8 + (addr_is_v4(dst) ? sizeof(struct wire_ip4)
+					      : sizeof(struct wire_ip6));
+
+	return a->verb != SCRIPT_TOO_BIG || len + headers <= a->n;
 }
 
 static void on_udp(struct stack_host *sh, const struct dgram *d)
@@ -310,14 +325,18 @@ static void on_udp(struct stack_host *sh, const struct dgram *d)
 	case POLICY_DROP:
 		return;
 	case POLICY_REFUSE:
-		refuse_dgram(h, d, ENETUNREACH);
+		refuse_dgram(h, d, ENETUNREACH, 0);
 		return;
 	case POLICY_HOST:
 	case POLICY_DNS:
 		break;
 	}
 	if (a->verb == SCRIPT_FAIL) {
-		refuse_dgram(h, d, (int)a->n);
+		refuse_dgram(h, d, (int)a->n, 0);
+		return;
+	}
+	if (!fits(a, &d->dst.addr, d->len)) {
+		refuse_dgram(h, d, EMSGSIZE, a->n);
 		return;
 	}
 	if (a->verb == SCRIPT_DROP)
@@ -347,7 +366,11 @@ static void on_echo(struct stack_host *sh, const struct icmpmsg_echo *e)
 		return;
 	if (a->verb == SCRIPT_FAIL)
 		error.why = icmpmsg_why_from_errno((int)a->n);
-	if (verdict == POLICY_REFUSE || a->verb == SCRIPT_FAIL) {
+	if (!fits(a, &e->dst, e->len))
+		error = (struct icmpmsg_error){.why = ICMPMSG_TOO_BIG,
+					       .mtu = (uint32_t)a->n};
+	if (verdict == POLICY_REFUSE || a->verb == SCRIPT_FAIL ||
+	    !fits(a, &e->dst, e->len)) {
 		stack_echo_error(h->stack, &error, e);
 		return;
 	}

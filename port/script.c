@@ -47,6 +47,7 @@ static const struct word {
 	 ENETUNREACH},
 	{"host-unreachable", TCP | UDP | PING, true, NOTHING, SCRIPT_FAIL,
 	 EHOSTUNREACH},
+	{"too-big", UDP | PING, true, BYTES, SCRIPT_TOO_BIG, 0},
 	{"timeout", TCP, true, NOTHING, SCRIPT_FAIL, ETIMEDOUT},
 	{"after", TCP, false, MILLISECONDS, SCRIPT_AFTER, 0},
 	{"send", TCP | UDP, false, BYTES, SCRIPT_SEND, 0},

@@ -3,8 +3,8 @@
  *
  *   tcp TARGET ACTION[, ACTION]...
  *   udp TARGET echo | drop | refuse | net-unreachable | host-unreachable |
- *              send N
- *   ping TARGET echo | drop | net-unreachable | host-unreachable
+ *              too-big N | send N
+ *   ping TARGET echo | drop | net-unreachable | host-unreachable | too-big N
  *
  * TARGET is `*`, ADDR, ADDR:PORT, *:PORT, an IPv6 address with a port in
  * brackets; as the container names it. The actions of TCP happen one after the
@@ -18,6 +18,9 @@
  *   echo        send back what comes from now on, and end when it ends
  *   close       end this side (FIN)
  *   reset       RST, and the rule is over
+ *
+ * `too-big N` is a path that takes packets of N bytes at most: those come back as
+ * by `echo`, what is longer ends with an error that says so.
  *
  * At the end of its actions a connection stays as it is. */
 #ifndef PORT_SCRIPT_H
@@ -42,10 +45,11 @@ enum script_verb {
 	SCRIPT_END, /* no more actions */
 	SCRIPT_ECHO,
 	SCRIPT_DROP,
-	SCRIPT_FAIL,  /* .n: a positive errno for the container */
-	SCRIPT_AFTER, /* .n: nanoseconds */
-	SCRIPT_SEND,  /* .n: bytes */
-	SCRIPT_WAIT,  /* .n: bytes */
+	SCRIPT_FAIL,    /* .n: a positive errno for the container */
+	SCRIPT_TOO_BIG, /* .n: an MTU */
+	SCRIPT_AFTER,   /* .n: nanoseconds */
+	SCRIPT_SEND,    /* .n: bytes */
+	SCRIPT_WAIT,    /* .n: bytes */
 	SCRIPT_WAIT_END,
 	SCRIPT_CLOSE,
 	SCRIPT_RESET,

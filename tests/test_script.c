@@ -126,6 +126,8 @@ static void test_bad_lines_say_where_and_what(void **state)
 	assert_bad("tcp [::1]80 echo", "want a target");
 	assert_bad("ping *:80 echo", "want a target");
 	assert_bad("tcp * shout", "'shout' is no action of tcp");
+	assert_bad("udp * too-big", "want bytes");
+	assert_bad("tcp * too-big 1280", "'too-big' is no action of tcp");
 	assert_bad("udp * close", "'close' is no action of udp");
 	assert_bad("tcp * send", "want bytes");
 	assert_bad("tcp * send x", "want bytes");
