@@ -478,8 +478,17 @@ int engine_connect(struct engine *e, struct tcp_pcb *pcb,
 	return err == ERR_OK ? 0 : -ENOMEM;
 }
 
+/* lwIP sends a SYN again at one pace for ever, where it has to slow down (RFC
+ * 9293 3.8.1): a service whose queue is full would be pressed the harder. */
+static void back_off_syn(struct tcp_pcb *pcb)
+{
+	if (pcb->state == SYN_SENT)
+		pcb->rto = (s16_t)(ENGINE_RTO_FIRST << pcb->nrtx);
+}
+
 void engine_tick_pcb(struct engine *e, struct tcp_pcb *pcb)
 {
+	back_off_syn(pcb);
 	/* lwIP skips a PCB whose stamp equals its next count, which after 256
 	 * calls for others would be an accident. */
 	pcb->last_timer = e->timer_count;

@@ -22,6 +22,9 @@
 /* The most payload of one outgoing frame: lwIP's largest segment. */
 #define ENGINE_UNIT_MAX TCP_MSS
 
+/* Ticks to the first retransmission, while no round trip was measured. */
+#define ENGINE_RTO_FIRST (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL)
+
 struct udp_pcb;
 
 struct engine {

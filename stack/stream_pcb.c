@@ -206,6 +206,7 @@ static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 	 * some. */
 	tcp_clear_flags(pcb, TF_RTO);
 	pcb->nrtx = 0;
+	pcb->rto = ENGINE_RTO_FIRST;
 	pcb->rttest = 0;
 	established(arg);
 	return ERR_OK;

@@ -84,6 +84,9 @@
 #define TCP_TMR_INTERVAL    50
 #define TCP_SLOW_INTERVAL   100
 #define LWIP_TCP_RTO_TIME   1000
+/* Each SYN waits twice as long as the one before (stack/engine.c), the last one
+ * not at all: 127 seconds, as Linux waits. */
+#define TCP_SYNMAXRTX       7
 
 /* Inbound checksums are verified in stack/packet.c where the kernel does not
  * vouch for them; outbound ones are left to the tap (stack/link.c completes them
