@@ -2,9 +2,10 @@
  *
  * attempt() asks the target's addresses, one after the other, each by a
  * connection in the client's name. Who refuses says so in on_closed(), who is
- * silent while another is left loses its turn in on_wait(). The first that
- * answers is opened() and the client's bytes, which nobody has read until then,
- * are conn_open()'s business. */
+ * silent while another is left loses its turn in on_wait(), and has it again,
+ * for as long as it takes, once the other has refused: it may just be busy. The
+ * first that answers is opened() and the client's bytes, which nobody has read
+ * until then, are conn_open()'s business. */
 #include "port/inbound_tcp.h"
 
 #include "port/conn.h"
@@ -28,6 +29,7 @@ struct client {
 	uint16_t port; /* the container's */
 	struct in6_addr list[TARGET_MAX];
 	unsigned count, current; /* of list: all, and the one that is asked */
+	bool silent;             /* the first was, when its turn was over */
 	struct loop_timer wait;  /* for current */
 	struct loop_deferred gone;
 	TAILQ_ENTRY(client) link;
@@ -123,16 +125,30 @@ static void unanswered(struct client *c)
 	conn_reset(&c->conn);
 }
 
-/* From the current address on. */
+/* From the current address on. 0, -EHOSTUNREACH if none is left, or what else
+ * connect_to() says. */
+static int connect_next(struct client *c)
+{
+	int err = -EHOSTUNREACH;
+
+	while (err == -EHOSTUNREACH && c->current < c->count) {
+		err = connect_to(c, &c->list[c->current]);
+		if (err == -EHOSTUNREACH)
+			c->current++;
+	}
+	return err;
+}
+
 static void attempt(struct client *c)
 {
 	struct loop *loop = c->inbound->host->loop;
-	int err = -EHOSTUNREACH;
+	int err = connect_next(c);
 
-	for (; c->current < c->count; c->current++) {
-		err = connect_to(c, &c->list[c->current]);
-		if (err != -EHOSTUNREACH)
-			break;
+	if (err == -EHOSTUNREACH && c->silent) {
+		c->silent = false;
+		c->current = 0;
+		c->count = 1;
+		err = connect_next(c);
 	}
 	if (err == 0 && c->current + 1 < c->count)
 		err = loop_timer_set(loop, &c->wait, now(c) + INBOUND_TCP_WAIT);
@@ -155,6 +171,7 @@ static void on_wait(struct loop_timer *t)
 	struct client *c = container_of(t, struct client, wait);
 
 	stream_abort(c->conn.stream);
+	c->silent = true;
 	attempt_next(c);
 }
 
@@ -187,6 +204,8 @@ static void on_closed(struct stream_user *u, int err)
 {
 	struct client *c = client_of(u);
 
+	if (err == -ETIMEDOUT) /* two minutes are enough for both */
+		c->silent = false;
 	if (err == -ECONNREFUSED || err == -EHOSTUNREACH || err == -ETIMEDOUT) {
 		attempt_next(c);
 		return;

@@ -11,7 +11,8 @@
 struct inbound_tcp;
 
 /* How long an address has to answer while there is another to try; a packet
- * filter inside the container may swallow SYNs of one family. */
+ * filter inside the container may swallow SYNs of one family. If the other
+ * refuses, the first is asked again and may take its time. */
 #define INBOUND_TCP_WAIT (3 * NSEC_PER_SEC)
 
 /* NULL without memory. Both are borrowed. */

@@ -196,6 +196,15 @@ static void test_an_address_that_was_asked_for_has_no_second(void **state)
 	assert_int_equal(inbound_rig_syns(b), 1);
 }
 
+/* The turn of an address that is silent ends. */
+static void wait_out(struct inbound_rig *b)
+{
+	rig_advance(b->r, INBOUND_TCP_WAIT);
+	rig_drain(b->r);
+	inbound_rig_turn(b);
+	assert_true(rig_take(b->r)->flags & RST);
+}
+
 static void test_who_is_silent_loses_its_turn_to_the_other(void **state)
 {
 	struct inbound_rig *b = *state;
@@ -217,6 +226,43 @@ static void test_who_is_silent_loses_its_turn_to_the_other(void **state)
 	rig_send(b->r, &silent, SYN | ACK, NULL, 0);
 	assert_true(rig_take(b->r)->flags & RST);
 	inbound_rig_served(b, s, &p);
+}
+
+/* Its queue was full, say: that nobody listens in the other family must not cost
+ * the client what time would have given it. */
+static void test_who_is_merely_slow_has_its_turn_again(void **state)
+{
+	struct inbound_rig *b = *state;
+	struct fake_sock *s = inbound_rig_client(b, CLIENT6, 5555);
+	struct rig_peer p;
+
+	wait_out(b);
+	p = inbound_rig_syn(b, GATEWAY4, 5555);
+	inbound_rig_refuse(b, &p);
+	assert_false(s->was_reset);
+	p = inbound_rig_syn(b, CLIENT6, 5555);
+	inbound_rig_pass(b, 2 * INBOUND_TCP_WAIT);
+	assert_false(s->was_reset);
+	rig_drain(b->r);
+	inbound_rig_answer(b, &p);
+	assert_int_equal(b->unanswered, 0);
+	inbound_rig_served(b, s, &p);
+}
+
+static void test_who_was_slow_may_refuse_in_the_end(void **state)
+{
+	struct inbound_rig *b = *state;
+	struct fake_sock *s = inbound_rig_client(b, CLIENT6, 5555);
+	struct rig_peer p;
+
+	wait_out(b);
+	p = inbound_rig_syn(b, GATEWAY4, 5555);
+	inbound_rig_refuse(b, &p);
+	p = inbound_rig_syn(b, CLIENT6, 5555);
+	inbound_rig_refuse(b, &p);
+	assert_true(s->was_reset);
+	assert_int_equal(b->unanswered, 1);
+	assert_int_equal(b->host.count[RELAY_COUNT_INBOUND_REFUSED], 1);
 }
 
 static void test_the_last_that_is_asked_may_take_longer(void **state)
@@ -347,6 +393,8 @@ int main(void)
 		T(test_an_address_no_container_may_have_is_skipped),
 		T(test_an_address_that_was_asked_for_has_no_second),
 		T(test_who_is_silent_loses_its_turn_to_the_other),
+		T(test_who_is_merely_slow_has_its_turn_again),
+		T(test_who_was_slow_may_refuse_in_the_end),
 		T(test_the_last_that_is_asked_may_take_longer),
 		T(test_a_container_that_never_answers_ends_in_a_reset),
 		T(test_a_client_that_leaves_early_leaves_nothing),
