@@ -212,6 +212,39 @@ fail:
 	return NULL;
 }
 
+/* To the next candidate. False if it has no port left for the flow, which is
+ * over then. */
+static bool move_on(struct inbound_udp_flow *f)
+{
+	struct relay_host *h = f->relay->host;
+	struct flow_key seen;
+	int err;
+
+	f->at++;
+	err = choose_key(f, &seen);
+	if (err) {
+		count_failure(h, err);
+		end_flow(f);
+		return false;
+	}
+	flow_set_key(h->flows, &f->published, &seen);
+	if (f->first)
+		send_in(f, f->first->bytes, f->first->len);
+	if (f->at + 1 == f->to_count)
+		drop_first(f);
+	return true;
+}
+
+/* The kernel refuses but a few of many clients that come at once: those who did
+ * not hear are to be led where the others went. */
+static bool is_left_behind(const struct inbound_udp_flow *f)
+{
+	return f->client.state == FLOW_ASKING && f->at + 1 < f->to_count &&
+	       target_prefers(f->target, addr_is_v4(&f->client.key.remote.addr),
+			      loop_now(f->relay->host->loop),
+			      &f->to[f->at + 1]);
+}
+
 void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 			const struct endpoint *client,
 			const struct endpoint *local, struct target *t,
@@ -230,6 +263,8 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 	}
 	if (f) {
 		flow_touch(r->host->flows, &f->client);
+		if (is_left_behind(f) && !move_on(f))
+			return;
 	} else {
 		f = make_flow(r, &key, l, t, port);
 		if (!f)
@@ -302,6 +337,15 @@ bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d)
 	return true;
 }
 
+/* Too early to remember, but many a service never answers, and the kernel says
+ * but once a second that a port is closed: the next client would be lost. A
+ * refusal there too puts it right. */
+static void lead_others(const struct inbound_udp_flow *f)
+{
+	target_answered(f->target, addr_is_v4(&f->client.key.remote.addr),
+			&f->to[f->at + 1], loop_now(f->relay->host->loop));
+}
+
 static void give_up(struct inbound_udp_flow *f)
 {
 	struct target *t = target_ref(f->target);
@@ -314,32 +358,6 @@ static void give_up(struct inbound_udp_flow *f)
 	target_put(t);
 }
 
-/* To the next candidate. */
-static void move_on(struct inbound_udp_flow *f)
-{
-	struct relay_host *h = f->relay->host;
-	struct flow_key seen;
-	int err;
-
-	f->at++;
-	err = choose_key(f, &seen);
-	if (err) {
-		count_failure(h, err);
-		end_flow(f);
-		return;
-	}
-	flow_set_key(h->flows, &f->published, &seen);
-	/* Too early, but many a service never answers, and the kernel says but
-	 * once a second that a port is closed: the next client would be lost.
-	 * A refusal there too puts it right. */
-	target_answered(f->target, addr_is_v4(&f->client.key.remote.addr),
-			&f->to[f->at], loop_now(h->loop));
-	if (f->first)
-		send_in(f, f->first->bytes, f->first->len);
-	if (f->at + 1 == f->to_count)
-		drop_first(f);
-}
-
 void inbound_udp_unreachable(struct inbound_udp *r,
 			     const struct endpoint *container,
 			     const struct endpoint *remote)
@@ -348,12 +366,14 @@ void inbound_udp_unreachable(struct inbound_udp *r,
 
 	if (!f)
 		return;
-	if (f->client.state == FLOW_OPEN)
+	if (f->client.state == FLOW_OPEN) {
 		end_flow(f);
-	else if (f->at + 1 < f->to_count)
-		move_on(f);
-	else
+	} else if (f->at + 1 == f->to_count) {
 		give_up(f);
+	} else {
+		lead_others(f);
+		move_on(f);
+	}
 }
 
 void inbound_udp_forget(struct inbound_udp *r, struct listener *l)

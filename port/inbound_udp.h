@@ -2,7 +2,8 @@
  * as the client itself, answered from the host address that the client asked.
  * The client's family is tried first; ICMP unreachable from the container moves
  * a flow that nothing has answered yet to the other family, with its first
- * datagram sent again, or ends it. */
+ * datagram sent again, or ends it. Its like, of which the container said
+ * nothing, follow when their clients ask again. */
 #ifndef PORT_INBOUND_UDP_H
 #define PORT_INBOUND_UDP_H
 

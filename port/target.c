@@ -52,6 +52,14 @@ unsigned target_list(const struct target *t, bool v4, nsec_t now,
 	return n;
 }
 
+bool target_prefers(const struct target *t, bool v4, nsec_t now,
+		    const struct in6_addr *addr)
+{
+	const struct target_memory *m = &t->memory[!v4];
+
+	return now < m->until && m->v4 == addr_is_v4(addr);
+}
+
 void target_answered(struct target *t, bool v4, const struct in6_addr *addr,
 		     nsec_t now)
 {

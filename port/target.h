@@ -39,6 +39,10 @@ void target_put(struct target *t);
  * many: 0 if the container has no address. */
 unsigned target_list(const struct target *t, bool v4, nsec_t now,
 		     struct in6_addr ret[TARGET_MAX]);
+/* Did an address of @addr's family answer clients of family @v4 lately, in place
+ * of their own? */
+bool target_prefers(const struct target *t, bool v4, nsec_t now,
+		    const struct in6_addr *addr);
 /* For a client of family @v4, @addr answered. */
 void target_answered(struct target *t, bool v4, const struct in6_addr *addr,
 		     nsec_t now);

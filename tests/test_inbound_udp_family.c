@@ -71,6 +71,39 @@ static void test_the_next_client_goes_where_the_first_was_led(void **state)
 	udp_rig_assert_asked(3, at("2001:db8::8", 4002), SERVICE6, "s");
 }
 
+/* Of many that came at once the kernel refuses but a few. Whoever asks again is
+ * led where those went, and its first datagram too. */
+static void test_who_heard_no_refusal_goes_where_others_were_led(void **state)
+{
+	struct endpoint quiet = at("2001:db8::8", 4001);
+
+	udp_rig_ask(at("2001:db8::9", 4000), "q");
+	udp_rig_ask(quiet, "r");
+	udp_rig_refuse(SERVICE6, at("2001:db8::9", 4000));
+	assert_int_equal(fake_stack_count(), 3);
+	udp_rig_ask(quiet, "s");
+	assert_int_equal(fake_stack_count(), 5);
+	udp_rig_assert_asked(3, at("10.0.2.2", 4001), SERVICE4, "r");
+	udp_rig_assert_asked(4, at("10.0.2.2", 4001), SERVICE4, "s");
+	/* its own family has nobody, and the other is the last */
+	udp_rig_refuse(SERVICE4, at("10.0.2.2", 4001));
+	assert_int_equal(rig->unanswered, 1);
+	assert_int_equal(udp_rig_clients(), 1);
+}
+
+/* A client that is answered stays where it is. */
+static void test_who_was_answered_is_led_nowhere_else(void **state)
+{
+	struct endpoint served = at("2001:db8::8", 4001);
+
+	udp_rig_ask(served, "r");
+	assert_true(udp_rig_answer(SERVICE6, served, "a"));
+	udp_rig_ask(at("2001:db8::9", 4000), "q");
+	udp_rig_refuse(SERVICE6, at("2001:db8::9", 4000));
+	udp_rig_ask(served, "s");
+	udp_rig_assert_asked(3, served, SERVICE6, "s");
+}
+
 static void test_what_answered_is_asked_first_for_a_while(void **state)
 {
 	struct endpoint client = at("2001:db8::9", 4000);
@@ -199,6 +232,8 @@ int main(void)
 		T(test_the_longest_datagrams_pass_whole),
 		T(test_refused_the_other_family_is_asked_at_once),
 		T(test_the_next_client_goes_where_the_first_was_led),
+		T(test_who_heard_no_refusal_goes_where_others_were_led),
+		T(test_who_was_answered_is_led_nowhere_else),
 		T(test_what_answered_is_asked_first_for_a_while),
 		T(test_refused_by_all_the_flow_ends_and_is_told_once),
 		T(test_with_one_family_a_refusal_ends_the_flow),

@@ -184,6 +184,23 @@ static void test_it_lives_until_the_last_reference(void **state)
 	target_put(NULL);
 }
 
+static void
+test_only_the_other_family_is_preferred_and_not_for_ever(void **state)
+{
+	struct bench *b = *state;
+	struct in6_addr a4 = b->guest.plan.guest4, a6 = b->guest.plan.guest6;
+
+	assert_false(target_prefers(b->t, false, NOW, &a4));
+	target_answered(b->t, false, &a4, NOW);
+	assert_true(target_prefers(b->t, false, NOW + TARGET_MEMORY - 1, &a4));
+	assert_false(target_prefers(b->t, false, NOW, &a6));
+	assert_false(target_prefers(b->t, true, NOW, &a4));
+	assert_false(target_prefers(b->t, false, NOW + TARGET_MEMORY, &a4));
+	target_answered(b->t, false, &a4, NOW);
+	target_answered(b->t, false, &a6, NOW);
+	assert_false(target_prefers(b->t, false, NOW, &a6));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -197,6 +214,7 @@ int main(void)
 		T(test_each_answer_makes_the_memory_last),
 		T(test_what_ipv6_clients_met_says_nothing_to_ipv4_ones),
 		T(test_an_answer_of_the_own_family_ends_the_memory),
+		T(test_only_the_other_family_is_preferred_and_not_for_ever),
 		T(test_a_failure_forgets_and_tells),
 		T(test_it_lives_until_the_last_reference),
 	};
