@@ -170,6 +170,7 @@ void streams_fini(struct streams *ss)
 
 	for (s = TAILQ_FIRST(&ss->all); s; s = next) {
 		next = TAILQ_NEXT(s, all);
+		s->dirty = true; /* so that its end does not queue it */
 		if (s->pcb)
 			streams_abort_pcb(s);
 		s->dirty = false;

@@ -525,6 +525,27 @@ static void test_a_first_window_of_two_bytes_cuts_no_bytes(void **state)
 	}
 }
 
+/* Their owners have let go, and the container acknowledges nothing. For the
+ * sanitizer to see. */
+static void test_the_end_of_all_takes_those_that_linger(void **state)
+{
+	struct rig *r = rig_new();
+	struct rig_peer p = rig_peer("192.0.2.1", 80, 40000);
+	struct rig_owner o[3] = {{.got = 0}};
+
+	for (int i = 0; i < 3; i++) {
+		p.self.port++;
+		p.seq = 1000;
+		rig_open(r, &p, &o[i]);
+		rig_send(r, &p, FIN | ACK, NULL, 0);
+		stream_shutdown(o[i].stream);
+		stream_release(o[i].stream);
+	}
+	stack_flush(r->st);
+	assert_int_equal(stack_streams(r->st), 3);
+	rig_free(r);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -549,6 +570,7 @@ int main(void)
 		CASE(test_a_retransmission_that_waits_keeps_its_place),
 		CASE(test_a_window_of_one_byte_lets_every_byte_through),
 		CASE(test_a_first_window_of_two_bytes_cuts_no_bytes),
+		cmocka_unit_test(test_the_end_of_all_takes_those_that_linger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
