@@ -145,6 +145,13 @@ const struct in6_addr *hostsock_source_for(const struct in6_addr *to,
 	return addr_is_v4(to) ? &source->v4 : &source->v6;
 }
 
+/* Probes of the container's end at us, who always answer: only the host can find
+ * out that the peer has vanished, and would keep its descriptor for ever. */
+static void want_keepalive(int fd)
+{
+	hostsock_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 static int start_connect(int fd, const struct endpoint *to,
 			 const struct hostsock_source *source)
 {
@@ -153,6 +160,7 @@ static int start_connect(int fd, const struct endpoint *to,
 	socklen_t len = hostsock_to_sockaddr(&to->addr, to->port, &sa);
 
 	hostsock_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	want_keepalive(fd);
 	if (!addr_is_unspecified(from)) {
 		int err;
 
@@ -353,8 +361,9 @@ int hostsock_local(int fd, struct endpoint *ret)
 
 int hostsock_listen(int fd)
 {
-	/* what is accepted inherits it, so that the port can be bound anew
+	/* what is accepted inherits both; the one lets the port be bound anew
 	 * while such connections linger */
+	want_keepalive(fd);
 	hostsock_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (listen(fd, SOMAXCONN) == 0)
 		return 0;

@@ -33,7 +33,7 @@ const char *hostsock_format(const struct in6_addr *a,
 
 /* A TCP socket whose connect() to @to is under way (or done: it polls writable
  * either way; hostsock_error() then tells). The descriptor or -errno of the
- * step that failed at once. TCP_NODELAY is set. */
+ * step that failed at once. TCP_NODELAY and SO_KEEPALIVE are set. */
 int hostsock_connect(const struct endpoint *to,
 		     const struct hostsock_source *source);
 /* Pending SO_ERROR as -errno, 0 if none. */
@@ -86,7 +86,7 @@ int hostsock_local(int fd, struct endpoint *ret);
  * bound. Clients that wait to be accepted are reset. 0 or -errno. */
 int hostsock_listen(int fd);
 int hostsock_unlisten(int fd);
-/* The next client, TCP_NODELAY set: a descriptor, -EAGAIN if there is none,
+/* The next client, TCP_NODELAY and SO_KEEPALIVE set: a descriptor, -EAGAIN if there is none,
  * -EMFILE if it would have to come out of the reserve, and then the client
  * waits on; or another -errno. */
 int hostsock_accept(int fd, struct endpoint *ret_client);

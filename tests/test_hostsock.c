@@ -125,11 +125,14 @@ static void test_a_connection_carries_bytes_both_ways(void **state)
 	struct iovec in = {buf, sizeof(buf)};
 	int lfd = listener(rig, &to.port);
 	int fd = hostsock_connect(&to, &rig->any);
-	int peer;
+	int peer, on = 0;
+	socklen_t on_len = sizeof(on);
 
 	assert_true(fd >= 0);
 	assert_true(wait_for(fd, POLLOUT));
 	assert_int_equal(hostsock_error(fd), 0);
+	getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &on_len);
+	assert_int_not_equal(on, 0);
 	peer = accept(lfd, NULL, NULL);
 	assert_int_equal(hostsock_recv(fd, &in, 1), -EAGAIN);
 	assert_int_equal(hostsock_send(fd, out, 2), 3);

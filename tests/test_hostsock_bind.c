@@ -127,6 +127,9 @@ static void assert_accepts(const struct rig *rig, int fd,
 	assert_int_equal(fcntl(peer, F_GETFD), FD_CLOEXEC);
 	getsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, &len);
 	assert_int_not_equal(on, 0);
+	on = 0;
+	getsockopt(peer, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+	assert_int_not_equal(on, 0);
 	assert_int_equal(hostsock_accept(fd, &there), -EAGAIN);
 	hostsock_reset(client);
 	hostsock_close(peer);
