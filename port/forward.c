@@ -69,12 +69,21 @@ static void close_ports(struct forward *f)
 		forward_close_port(&f->ports[i]);
 }
 
+static int open_listener(struct forward_port *p)
+{
+	return listener_open(&p->listener, p->forward->owner->deps.loop,
+			     forward_is_udp(p->forward), &p->local,
+			     &listener_events);
+}
+
 int forward_open_port(struct forward_port *p)
 {
 	struct forward *f = p->forward;
-	int err = listener_open(&p->listener, f->owner->deps.loop,
-				forward_is_udp(f), &p->local, &listener_events);
+	int err = open_listener(p);
 
+	if (err == -EADDRINUSE && forward_is_udp(f) &&
+	    inbound_udp_make_way(f->owner->deps.udp, &p->local))
+		err = open_listener(p);
 	if (err == 0)
 		p->local = p->listener.local;
 	return err;

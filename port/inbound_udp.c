@@ -376,6 +376,11 @@ void inbound_udp_unreachable(struct inbound_udp *r,
 	}
 }
 
+bool inbound_udp_make_way(struct inbound_udp *r, const struct endpoint *local)
+{
+	return relay_udp_make_way(r->host, local);
+}
+
 void inbound_udp_forget(struct inbound_udp *r, struct listener *l)
 {
 	struct inbound_udp_flow *f;

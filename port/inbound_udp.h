@@ -33,6 +33,10 @@ bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d);
 void inbound_udp_unreachable(struct inbound_udp *r,
 			     const struct endpoint *container,
 			     const struct endpoint *remote);
+/* A listener cannot be opened because @local is in use: is it no more, since the
+ * container had it for datagrams of its own? Its peers are clients from then
+ * on. */
+bool inbound_udp_make_way(struct inbound_udp *r, const struct endpoint *local);
 /* @l is about to be closed: its flows end. */
 void inbound_udp_forget(struct inbound_udp *r, struct listener *l);
 

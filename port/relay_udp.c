@@ -132,6 +132,30 @@ void relay_udp_failed(struct relay_host *h, const struct dgram *d, int err,
 		answer_error(h, d, err, mtu);
 }
 
+static bool holds(struct flow *f, const struct endpoint *local)
+{
+	struct mapping *m = container_of(f, struct mapping, flow);
+	struct endpoint mine;
+
+	return hostsock_local(m->sock.watch.fd, &mine) == 0 &&
+	       mine.port == local->port &&
+	       addr_is_v4(&mine.addr) == addr_is_v4(&local->addr);
+}
+
+bool relay_udp_make_way(struct relay_host *h, const struct endpoint *local)
+{
+	struct flow *f = flow_next(h->flows, NULL);
+
+	for (; f; f = flow_next(h->flows, f)) {
+		if (f->key.proto == FLOW_UDP &&
+		    f->key.container.port == local->port && holds(f, local)) {
+			end_mapping(f);
+			return true;
+		}
+	}
+	return false;
+}
+
 static int make_mapping(struct relay_udp *r, const struct dgram *d,
 			const struct flow_key *key, struct mapping **ret)
 {

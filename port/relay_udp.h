@@ -20,6 +20,11 @@ void relay_udp_free(struct relay_udp *r);
 /* A datagram of the container: stack_host.udp_input(). */
 void relay_udp_input(struct relay_udp *r, const struct dgram *d);
 
+/* Somebody else wants @local, a port of the host: if the container's own port of
+ * that number has it, that flow ends, and a new one will have another. Was it
+ * so? */
+bool relay_udp_make_way(struct relay_host *h, const struct endpoint *local);
+
 /* Sending the container's datagram @d on failed with @err (-errno), with @mtu if
  * that is -EMSGSIZE and it is known, else 0. Counts, and tells the container
  * unless the host was merely busy. */

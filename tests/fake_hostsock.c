@@ -279,6 +279,12 @@ static int take_error(struct fake_sock *s)
 	return -err;
 }
 
+int hostsock_local(int fd, struct endpoint *ret)
+{
+	*ret = fake_by_fd(fd)->to;
+	return 0;
+}
+
 int hostsock_error(int fd)
 {
 	struct fake_sock *s = fake_by_fd(fd);

@@ -1,6 +1,6 @@
 /* A scripted host in place of port/hostsock.c: list fake_hostsock.c among the
  * SOURCES of a test, and fake_hostsock_bind.c if it uses hostsock_bind() and
- * what follows that in hostsock.h, as listeners do. Descriptors are real (socket pairs, loopback UDP), so the
+ * what follows hostsock_local() in hostsock.h, as listeners do. Descriptors are real (socket pairs, loopback UDP), so the
  * real loop works with them; what the host does is what the test said. */
 #ifndef TESTS_FAKE_HOSTSOCK_H
 #define TESTS_FAKE_HOSTSOCK_H

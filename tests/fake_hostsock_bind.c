@@ -40,12 +40,6 @@ int hostsock_bind(const struct endpoint *local, bool udp)
 	return s->fd;
 }
 
-int hostsock_local(int fd, struct endpoint *ret)
-{
-	*ret = fake_by_fd(fd)->to;
-	return 0;
-}
-
 int hostsock_listen(int fd)
 {
 	struct fake_sock *s = fake_by_fd(fd);

@@ -43,6 +43,15 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 	assert_int_equal(listener_send(l, client, local, &opts, buf, len), 0);
 }
 
+bool inbound_udp_make_way(struct inbound_udp *r, const struct endpoint *local)
+{
+	bool held = r->held_fd >= 0;
+
+	hostsock_close(r->held_fd);
+	r->held_fd = -1;
+	return held;
+}
+
 void inbound_udp_forget(struct inbound_udp *r, struct listener *l)
 {
 	assert_true(l->fd >= 0);
@@ -67,7 +76,7 @@ int forward_rig_setup(void **state)
 	addr_parse("10.0.2.100", &plan.guest4);
 	addr_parse("fd00::64", &plan.guest6);
 	rig->lowest_fd = lowest_free_fd();
-	rig->tcp.fd = -1;
+	rig->tcp.fd = rig->udp.held_fd = -1;
 	test_time = 1000 * NSEC_PER_SEC;
 	rig->loop = loop_new(test_clock);
 	assert_non_null(rig->loop);

@@ -24,6 +24,7 @@ struct inbound_tcp {
 
 struct inbound_udp {
 	unsigned received, forgotten;
+	int held_fd; /* a socket of the container's that gives way; -1: none */
 	struct endpoint client, local;
 	uint16_t port;
 	size_t len;

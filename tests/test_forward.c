@@ -210,6 +210,25 @@ static void test_two_rules_for_one_port_are_a_conflict(void **state)
 	forward_rig_add(rig, &tcp);
 }
 
+static void test_what_the_container_sends_from_gives_way(void **state)
+{
+	struct forward_rig *rig = *state;
+	uint16_t port = forward_rig_free_port();
+	struct rule tcp = rule_of("1:80/tcp4", port);
+	struct rule udp = rule_of("1:80/udp4", port);
+	struct endpoint local = {addr_from_v4(INADDR_ANY), port};
+
+	rig->udp.held_fd = hostsock_bind(&local, false);
+	assert_true(rig->udp.held_fd >= 0);
+	forward_rig_refused(rig, &tcp, -EADDRINUSE);
+	hostsock_close(rig->udp.held_fd);
+	rig->udp.held_fd = hostsock_bind(&local, true);
+	assert_true(rig->udp.held_fd >= 0);
+	forward_rig_add(rig, &udp);
+	assert_int_equal(rig->udp.held_fd, -1);
+	forward_rig_refused(rig, &udp, -EADDRINUSE);
+}
+
 static void test_what_the_host_has_not_is_said(void **state)
 {
 	struct forward_rig *rig = *state;
@@ -544,6 +563,7 @@ int main(void)
 		TEST(test_all_is_bound_or_nothing_and_the_obstacle_is_named),
 		TEST(test_a_range_with_a_taken_port_is_not_bound_at_all),
 		TEST(test_two_rules_for_one_port_are_a_conflict),
+		TEST(test_what_the_container_sends_from_gives_way),
 		TEST(test_what_the_host_has_not_is_said),
 		TEST(test_a_family_that_the_kernel_lacks_is_left_out),
 		TEST(test_a_low_port_is_refused_with_what_helps),

@@ -384,6 +384,39 @@ static void test_flows_that_only_ask_port_53_end_soon(void **state)
 	assert_int_equal(fake_open(), 1);
 }
 
+static bool make_way(const char *addr, uint16_t port)
+{
+	struct endpoint local = at(addr, port);
+
+	return relay_udp_make_way(host, &local);
+}
+
+static void test_a_rule_takes_the_port_of_a_flow(void **state)
+{
+	send_to("192.0.2.1", 7, "a");
+	send_to("2001:db8::1", 7, "b");
+	send_from(at("10.0.2.100", 4001), at("192.0.2.1", 7), "c");
+	assert_false(make_way("0.0.0.0", 4002));
+	assert_int_equal(flow_count(host->flows, FLOW_UDP), 3);
+	assert_true(make_way("0.0.0.0", 4000));
+	assert_int_equal(fake_get(0)->fd, -1);
+	assert_int_equal(fake_open(), 2);
+	assert_false(make_way("0.0.0.0", 4000));
+	assert_true(make_way("::", 4000));
+	assert_int_equal(fake_get(1)->fd, -1);
+	relay_rig_settle();
+	send_to("192.0.2.1", 7, "d");
+	assert_int_equal(fake_made(), 4);
+}
+
+static void test_a_flow_of_another_port_of_the_host_stays(void **state)
+{
+	send_to("192.0.2.1", 7, "a");
+	fake_last()->to.port = 50123; /* 4000 was not to be had */
+	assert_false(make_way("0.0.0.0", 4000));
+	assert_int_equal(fake_open(), 1);
+}
+
 static void test_at_the_limit_the_oldest_gives_way(void **state)
 {
 	struct rlimit limit;
@@ -439,6 +472,8 @@ int main(void)
 		T(test_one_way_flows_end_after_two_minutes),
 		T(test_two_way_flows_end_after_five_minutes),
 		T(test_flows_that_only_ask_port_53_end_soon),
+		T(test_a_rule_takes_the_port_of_a_flow),
+		T(test_a_flow_of_another_port_of_the_host_stays),
 		T(test_at_the_limit_the_oldest_gives_way),
 		T(test_a_flood_from_the_host_leaves_turns_to_others),
 	};
