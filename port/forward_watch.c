@@ -36,7 +36,9 @@ static enum sockdiag_reach reach(const struct forward *f, bool v4,
 		return SOCKDIAG_NOBODY;
 	r = sockdiag_reach(f->owner->deps.diag, forward_watch_proto(f), &a,
 			   port);
-	return r == SOCKDIAG_LISTENS && !has ? SOCKDIAG_NOBODY : r;
+	if (r != SOCKDIAG_LOOPBACK && !has)
+		return SOCKDIAG_NOBODY;
+	return r == SOCKDIAG_TALKS ? SOCKDIAG_LISTENS : r;
 }
 
 static const char *loopbacks(enum sockdiag_reach r4, enum sockdiag_reach r6)
@@ -160,15 +162,17 @@ static int follow_port(struct forward_port *p, const struct ends *ends,
 	const struct forward *f = p->forward;
 	int i = addr_is_v4(&p->local.addr) ? 0 : 1;
 	bool is_open = p->listener.fd >= 0 && p->listener.listening;
+	bool open;
 
 	*ret = SOCKDIAG_NOBODY;
 	if (ends->has[i])
 		*ret = sockdiag_reach(f->owner->deps.diag,
 				      forward_watch_proto(f), &ends->addr[i],
 				      p->guest_port);
-	if ((*ret == SOCKDIAG_LISTENS) == is_open)
-		return 0;
-	return switch_port(p, !is_open);
+	/* A service that has connected its socket to its client lets no other
+	 * in, but that one must not be cut off. */
+	open = *ret == SOCKDIAG_LISTENS || (*ret == SOCKDIAG_TALKS && is_open);
+	return open == is_open ? 0 : switch_port(p, open);
 }
 
 static void tell_cannot(struct forward *f, const struct forward_port *p,

@@ -1,7 +1,7 @@
 /* How it works: sockdiag_look() asks for the sockets of IPv4 and of IPv6 and
  * writes each down as (port, address) by add_socket(), a dual-stack wildcard
  * once for each family and everything that only loopback reaches under one
- * loopback address. Sorted, sockdiag_reach() finds each of the three that count
+ * loopback address. Sorted, sockdiag_reach() finds each of the few that count
  * by binary search. */
 #include "tapdev/sockdiag.h"
 
@@ -25,6 +25,7 @@
 struct bound {
 	struct in6_addr addr;
 	uint16_t port;
+	bool connected;
 };
 
 struct list {
@@ -50,6 +51,8 @@ static int compare(const void *a, const void *b)
 
 	if (x->port != y->port)
 		return x->port < y->port ? -1 : 1;
+	if (x->connected != y->connected)
+		return x->connected ? 1 : -1;
 	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
 }
 
@@ -81,14 +84,11 @@ static int add(struct list *l, struct bound b)
 	return 0;
 }
 
-/* A socket bound to @addr, which only a loopback interface reaches if @lo. */
-static int add_addr(struct list *l, struct in6_addr addr, uint16_t port,
-		    bool lo)
+/* A socket bound as @b, which only a loopback interface reaches if @lo. */
+static int add_addr(struct list *l, struct bound b, bool lo)
 {
-	struct bound b = {.addr = addr, .port = port};
-
-	if (lo || addr_is_loopback(&addr))
-		b.addr = loopback_of(addr_is_v4(&addr));
+	if (lo || addr_is_loopback(&b.addr))
+		b.addr = loopback_of(addr_is_v4(&b.addr));
 	return add(l, b);
 }
 
@@ -115,21 +115,22 @@ static int add_socket(struct nldump_sink *sink, const struct nlmsghdr *h)
 {
 	struct sockdiag *d = container_of(sink, struct sockdiag, sink);
 	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
-	struct in6_addr addr;
-	uint16_t port;
+	struct bound b;
 	bool lo;
 	int err;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
 		return -EPROTO;
-	addr = address_of(m);
-	port = ntohs(m->id.idiag_sport);
+	b.addr = address_of(m);
+	b.port = ntohs(m->id.idiag_sport);
+	b.connected = m->idiag_state == TCP_ESTABLISHED;
 	lo = m->id.idiag_if == LOOPBACK_IFINDEX;
-	err = add_addr(&d->fresh, addr, port, lo);
-	if (err < 0 || addr_is_v4(&addr) || !addr_is_unspecified(&addr) ||
+	err = add_addr(&d->fresh, b, lo);
+	if (err < 0 || addr_is_v4(&b.addr) || !addr_is_unspecified(&b.addr) ||
 	    is_v6only(h))
 		return err;
-	return add_addr(&d->fresh, any_of(true), port, lo);
+	b.addr = any_of(true);
+	return add_addr(&d->fresh, b, lo);
 }
 
 /* The sockets of one family, added to d->fresh. 0 or -errno. */
@@ -142,9 +143,10 @@ static int ask(struct sockdiag *d, enum sockdiag_proto proto, uint8_t family)
 	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	r->sdiag_family = family;
 	r->sdiag_protocol = proto == SOCKDIAG_TCP ? IPPROTO_TCP : IPPROTO_UDP;
-	/* A UDP socket that is not connected is closed, for the kernel. */
-	r->idiag_states = 1u
-			  << (proto == SOCKDIAG_TCP ? TCP_LISTEN : TCP_CLOSE);
+	/* A UDP socket is closed or established, for the kernel. */
+	r->idiag_states = proto == SOCKDIAG_TCP
+				  ? 1u << TCP_LISTEN
+				  : 1u << TCP_CLOSE | 1u << TCP_ESTABLISHED;
 	return nldump_run(&d->dump, h, &d->sink);
 }
 
@@ -173,9 +175,10 @@ int sockdiag_look(struct sockdiag *d, enum sockdiag_proto proto)
 	return 0;
 }
 
-static bool has(const struct list *l, struct in6_addr addr, uint16_t port)
+static bool has(const struct list *l, struct in6_addr addr, uint16_t port,
+		bool connected)
 {
-	struct bound key = {.addr = addr, .port = port};
+	struct bound key = {addr, port, connected};
 
 	return l->n > 0 && bsearch(&key, l->at, l->n, sizeof(key), compare);
 }
@@ -187,12 +190,14 @@ enum sockdiag_reach sockdiag_reach(const struct sockdiag *d,
 	const struct list *l = &d->known[proto];
 	bool v4 = addr_is_v4(addr);
 
-	if (has(l, any_of(v4), port))
+	if (has(l, any_of(v4), port, false))
 		return SOCKDIAG_LISTENS;
-	if (!addr_is_loopback(addr) && has(l, *addr, port))
+	if (!addr_is_loopback(addr) && has(l, *addr, port, false))
 		return SOCKDIAG_LISTENS;
-	return has(l, loopback_of(v4), port) ? SOCKDIAG_LOOPBACK
-					     : SOCKDIAG_NOBODY;
+	if (!addr_is_loopback(addr) && has(l, *addr, port, true))
+		return SOCKDIAG_TALKS;
+	return has(l, loopback_of(v4), port, false) ? SOCKDIAG_LOOPBACK
+						    : SOCKDIAG_NOBODY;
 }
 
 const char *sockdiag_explain(enum sockdiag_proto proto, int err)

@@ -17,6 +17,8 @@ enum sockdiag_proto {
 enum sockdiag_reach {
 	SOCKDIAG_NOBODY,   /* nothing is bound to the port there */
 	SOCKDIAG_LOOPBACK, /* only on 127.0.0.0/8 or ::1: not through a tap */
+	SOCKDIAG_TALKS,    /* UDP: only sockets that are connected, which answer
+			    * those that they are connected to */
 	SOCKDIAG_LISTENS,
 };
 
@@ -28,8 +30,8 @@ int sockdiag_socket(void);
 struct sockdiag *sockdiag_open(int fd);
 void sockdiag_close(struct sockdiag *d); /* accepts NULL */
 
-/* Asks what listens (TCP) or is bound and not connected (UDP), both families,
- * and keeps the answer. One call takes less than a millisecond with 1,000
+/* Asks what listens (TCP) or is bound (UDP), both families, and keeps the
+ * answer. One call takes less than a millisecond with 1,000
  * listeners; nothing is sent while nobody calls, and nothing here waits. 0 or
  * -errno, then the last answer stays: -ENOENT if the kernel lacks a module,
  * -E2BIG if there are more sockets than are kept, see sockdiag_explain(). */

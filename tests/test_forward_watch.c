@@ -146,6 +146,31 @@ static void test_udp_is_closed_and_opened_and_its_flows_end(void **state)
 	}
 }
 
+/* As nc(1) does it: its first client gets all of its attention. */
+static void test_a_service_that_connects_to_its_client_keeps_it(void **state)
+{
+	struct forward_rig *rig = *state;
+	uint16_t port = forward_rig_free_port();
+	struct rule r = following("1:53/udp", port);
+	const struct forward *f = forward_rig_add(rig, &r);
+	unsigned forgotten = rig->udp.forgotten;
+
+	fake_sockdiag_set(&rig->diag, SOCKDIAG_UDP, true, 53, SOCKDIAG_TALKS);
+	look(rig);
+	assert_false(is_taken(true, port, true));
+	listens(rig, SOCKDIAG_UDP, true, 53, true);
+	look(rig);
+	fake_sockdiag_set(&rig->diag, SOCKDIAG_UDP, true, 53, SOCKDIAG_TALKS);
+	look(rig);
+	assert_true(is_taken(true, port, true));
+	assert_int_equal(rig->udp.forgotten, forgotten);
+	forward_look(rig->fs);
+	assert_null(forward_note(f));
+	listens(rig, SOCKDIAG_UDP, true, 53, false);
+	look(rig);
+	assert_false(is_taken(true, port, true));
+}
+
 static void test_a_conflict_is_told_when_the_rule_is_added(void **state)
 {
 	struct forward_rig *rig = *state;
@@ -487,6 +512,7 @@ int main(void)
 		TEST(test_who_listens_before_the_rule_is_found_with_it),
 		TEST(test_each_port_of_a_range_follows_its_own),
 		TEST(test_udp_is_closed_and_opened_and_its_flows_end),
+		TEST(test_a_service_that_connects_to_its_client_keeps_it),
 		TEST(test_a_conflict_is_told_when_the_rule_is_added),
 		TEST(test_a_port_that_somebody_took_meanwhile_is_told_once),
 		TEST(test_without_an_address_of_the_family_the_other_counts),

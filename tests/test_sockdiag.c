@@ -164,21 +164,38 @@ static void test_who_is_bound_to_lo_is_on_loopback(void **state)
 	close(fd);
 }
 
-static void test_a_connected_udp_socket_does_not_count(void **state)
+static void connect_to(int fd, const char *addr)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				 .sin_port = htons(9)};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+
+	assert_int_equal(inet_pton(AF_INET, addr, &to.sin_addr), 1);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+}
+
+static void test_a_connected_udp_socket_only_talks(void **state)
+{
 	struct rig *rig = *state;
 	uint16_t port = 0;
-	int fd = netspace_bind(SOCK_DGRAM, "0.0.0.0", &port, false);
+	int fd[2];
 
+	netspace_add("lo", GUEST4, 32);
+	netspace_add("lo", OTHER4, 32);
+	fd[0] = netspace_bind(SOCK_DGRAM, "::ffff:" GUEST4, &port, false);
 	look(rig);
 	assert_int_equal(reach(rig, SOCKDIAG_UDP, GUEST4, port), LISTENS);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	connect_to(fd[0], OTHER4);
 	look(rig);
-	assert_int_equal(reach(rig, SOCKDIAG_UDP, GUEST4, port), NOBODY);
-	close(fd);
+	assert_int_equal(reach(rig, SOCKDIAG_UDP, GUEST4, port),
+			 SOCKDIAG_TALKS);
+	assert_int_equal(reach(rig, SOCKDIAG_UDP, OTHER4, port), NOBODY);
+	assert_int_equal(reach(rig, SOCKDIAG_UDP, GUEST6, port), NOBODY);
+	/* on loopback it is nobody's concern */
+	fd[1] = netspace_bind(SOCK_DGRAM, "127.0.0.1", &port, false);
+	connect_to(fd[1], "127.0.0.1");
+	look(rig);
+	assert_int_equal(reach(rig, SOCKDIAG_UDP, OTHER4, port), NOBODY);
+	close(fd[0]);
+	close(fd[1]);
 }
 
 static void test_a_bound_tcp_socket_that_does_not_listen_is_nobody(void **state)
@@ -376,7 +393,7 @@ int main(void)
 		TEST(test_each_way_to_bind_is_told_by_family),
 		TEST(test_the_best_of_several_sockets_counts),
 		TEST(test_who_is_bound_to_lo_is_on_loopback),
-		TEST(test_a_connected_udp_socket_does_not_count),
+		TEST(test_a_connected_udp_socket_only_talks),
 		TEST(test_a_bound_tcp_socket_that_does_not_listen_is_nobody),
 		TEST(test_the_namespace_is_that_of_the_socket),
 		TEST(test_a_failed_look_leaves_what_was_known),
