@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -37,6 +38,19 @@ void hostsock_set_scope(struct in6_addr *a, uint32_t index)
 	a->s6_addr[7] = (uint8_t)index;
 }
 
+/* By its name or its number; 0: neither. */
+static unsigned interface(const char *name)
+{
+	unsigned index = if_nametoindex(name);
+	unsigned long number;
+	char *end;
+
+	if (index > 0)
+		return index;
+	number = strtoul(name, &end, 10);
+	return *end || number > INT_MAX ? 0 : (unsigned)number;
+}
+
 int hostsock_scoped(const struct in6_addr *a, const char *name,
 		    struct in6_addr *ret)
 {
@@ -44,9 +58,7 @@ int hostsock_scoped(const struct in6_addr *a, const char *name,
 	unsigned index;
 
 	if (hostsock_is_scoped(a)) {
-		index = if_nametoindex(name);
-		if (index == 0)
-			index = (unsigned)strtoul(name, NULL, 10);
+		index = interface(name);
 		if (index == 0)
 			return -ENODEV;
 		hostsock_set_scope(&scoped, index);

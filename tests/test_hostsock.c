@@ -439,6 +439,8 @@ static void test_a_link_local_address_carries_its_interface(void **state)
 
 	addr_parse("fe80::1", &a);
 	assert_int_equal(hostsock_scoped(&a, "no-such-link", &scoped), -ENODEV);
+	assert_int_equal(hostsock_scoped(&a, "1x", &scoped), -ENODEV);
+	assert_int_equal(hostsock_scoped(&a, "4294967297", &scoped), -ENODEV);
 	assert_true(addr_is_unspecified(&scoped));
 	assert_int_equal(hostsock_scoped(&a, "lo", &scoped), 0);
 	assert_int_equal(scoped.s6_addr[7], if_nametoindex("lo"));
