@@ -296,11 +296,28 @@ static int open_forward(struct forward *f, struct fail *why)
 	return err == 0 && !f->rule.follow ? start_ports(f, why) : err;
 }
 
+/* In itself, and with this container? */
+static int check(const struct forwards *fs, const struct rule *r,
+		 struct fail *why)
+{
+	const struct in6_addr *a = &r->guest_addr;
+	char text[ADDR_STRLEN];
+	int err = rule_check(r, why);
+
+	if (err < 0 || addr_is_unspecified(a) ||
+	    guestaddr_may_be(fs->deps.guest, a))
+		return err;
+	return fail_set(why, -EINVAL,
+			"container address %s: it is not in the network of the "
+			"container's tap",
+			addr_format(a, text));
+}
+
 int forward_add(struct forwards *fs, const struct rule *r,
 		const struct forward **ret, struct fail *why)
 {
 	struct forward *f;
-	int err = rule_check(r, why);
+	int err = check(fs, r, why);
 
 	if (err < 0)
 		return err;

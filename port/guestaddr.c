@@ -141,6 +141,11 @@ bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
 	return true;
 }
 
+bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a)
+{
+	return plan_source_ok(g->plan, a);
+}
+
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)
 {
 	const struct netaddr_entry *list = NULL;

@@ -23,6 +23,8 @@ void guestaddr_free(struct guestaddr *g); /* accepts NULL */
  * ours or not usable yet. Without netlink: the plan's for IPv4, what was seen
  * last for IPv6. False, and @ret untouched, if there is none. */
 bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret);
+/* Could @a be the container's: does the stack take packets from there? */
+bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a);
 /* Is @a an address that the container has on any interface, or inside a subnet
  * of one or of the plan? A packet that seems to come from there would not be
  * answered through the tap, or comes from one of our own addresses. */

@@ -30,6 +30,12 @@ bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
 	return v4 ? g->has4 : g->has6;
 }
 
+bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a)
+{
+	return addr_is_v4(a) ? addr_in_prefix(a, &g->plan.guest4, 24)
+			     : addr_in_prefix(a, &g->plan.guest6, 64);
+}
+
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)
 {
 	return plan_on_link(&g->plan, a);

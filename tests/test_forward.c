@@ -546,6 +546,10 @@ static void test_where_a_rule_leads_is_told(void **state)
 	assert_true(addr_equal(&a, &r.guest_addr));
 	r.guest_addr = addr("127.0.0.1");
 	forward_rig_refused(rig, &r, -EINVAL);
+	/* where the stack could not lead it */
+	r.guest_addr = addr("192.0.2.7");
+	forward_rig_refused(rig, &r, -EINVAL);
+	assert_non_null(strstr(rig->why.text, "192.0.2.7"));
 }
 
 #define TEST(name)                                                             \

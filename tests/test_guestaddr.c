@@ -88,6 +88,14 @@ static void expect_own(const struct rig *rig, bool v4, const char *want)
 	assert_memory_equal(&a, &none, sizeof(a));
 }
 
+static bool may_be(const struct rig *rig, const char *text)
+{
+	struct in6_addr a;
+
+	assert_int_equal(addr_parse(text, &a), 0);
+	return guestaddr_may_be(rig->g, &a);
+}
+
 static void add(struct rig *rig, const char *ifname, const char *addr,
 		uint8_t bits)
 {
@@ -156,6 +164,12 @@ static void test_no_other_address_will_do(void **state)
 	begin(rig, true);
 	expect_own(rig, true, NULL);
 	expect_own(rig, false, NULL);
+	assert_false(may_be(rig, "172.17.0.1"));
+	assert_false(may_be(rig, "fd00::3"));
+	assert_true(may_be(rig, "10.0.2.77"));
+	assert_true(may_be(rig, "fd00::77"));
+	rig->plan.ipv6 = false;
+	assert_false(may_be(rig, "fd00::77"));
 }
 
 static void test_loopback_and_link_local_are_no_address_to_go_to(void **state)
