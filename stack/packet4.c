@@ -78,14 +78,22 @@ static bool is_dhcp(const struct packet *p, bool whole)
 	       get16(p->l4 + 2) == DHCP_PORT;
 }
 
-/* A client without an address has nothing else to say than DHCP. */
+/* A client without an address has nothing else to say than DHCP, and to nobody
+ * beyond the link, who could not answer. */
+static bool is_early(struct packet_layer *pl, const struct packet *p,
+		     bool whole)
+{
+	return addr_is_unspecified(&p->src) && is_dhcp(p, whole) &&
+	       (plan_is_broadcast(pl->plan, &p->dst) ||
+		addr_equal(&p->dst, &pl->plan->gateway4));
+}
+
 bool packet4_addresses_ok(struct packet_layer *pl, const struct packet *p,
 			  bool whole)
 {
 	uint32_t dst = addr_v4(&p->dst);
 
-	if (!plan_source_ok(pl->plan, &p->src) &&
-	    !(addr_is_unspecified(&p->src) && is_dhcp(p, whole)))
+	if (!plan_source_ok(pl->plan, &p->src) && !is_early(pl, p, whole))
 		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
 	if (dst == INADDR_BROADCAST && is_dhcp(p, whole))
 		return true;

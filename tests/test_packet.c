@@ -376,12 +376,16 @@ static void test_dhcp_alone_needs_no_address(void **state)
 
 	frames_udp(&b, "0.0.0.0", 68, "255.255.255.255", 67, "x", 1);
 	assert_true(front_accepts(f, &b));
+	frames_udp(&b, "0.0.0.0", 68, "10.0.2.2", 67, "x", 1);
+	assert_true(front_accepts(f, &b));
+	frames_udp(&b, "0.0.0.0", 68, "198.51.100.7", 67, "x", 1);
+	assert_drop(f, &b, COUNT_DROP_IP_SOURCE);
 	frames_udp(&b, GUEST4, 68, "255.255.255.255", 67, "x", 1);
 	assert_true(front_accepts(f, &b));
 	frames_udp(&b, "0.0.0.0", 68, "255.255.255.255", 68, "x", 1);
 	assert_drop(f, &b, COUNT_DROP_IP_SOURCE);
 	frames_udp(&b, "0.0.0.0", 68, "127.0.0.1", 67, "x", 1);
-	assert_drop(f, &b, COUNT_DROP_IP_DEST);
+	assert_drop(f, &b, COUNT_DROP_IP_SOURCE);
 	frames_tcp(&b, &(struct frames_tcp){.src = "0.0.0.0",
 					    .dst = "255.255.255.255",
 					    .dport = 67});
