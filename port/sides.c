@@ -9,8 +9,13 @@
 #define ROUTER_SOLICIT   133
 #define ROUTER_ADVERT    134
 
+/* NULL: it is no address that a station may have, or there are too many. */
 static struct sides_mac *find(struct sides *s, const uint8_t mac[WIRE_MAC_LEN])
 {
+	static const uint8_t zero[WIRE_MAC_LEN];
+
+	if (mac[0] & 1 || memcmp(mac, zero, WIRE_MAC_LEN) == 0)
+		return NULL;
 	for (unsigned i = 0; i < s->n; i++) {
 		if (memcmp(s->mac[i].mac, mac, WIRE_MAC_LEN) == 0)
 			return &s->mac[i];
@@ -57,8 +62,6 @@ void sides_look(struct sides *s, const struct dissect *d)
 			learn_role(from, d);
 		}
 	}
-	if (d->eth->dst[0] & 1)
-		return;
 	to = find(s, d->eth->dst);
 	if (from && to)
 		from->to |= 1u << (to - s->mac);
