@@ -83,15 +83,23 @@ static bool is_syn(const struct dissect *d)
 	       WIRE_TCP_SYN;
 }
 
-/* Does this SYN begin another conversation than the one that is known? */
+static bool is_over(const struct converse_flow *f)
+{
+	return f->fin_container || f->rst_container || f->rst_recorded ||
+	       f->rst_ours;
+}
+
+/* Does this SYN begin another conversation than the one that is known? One that
+ * stands is not ended by a SYN (RFC 5961 4). */
 static bool begins_anew(const struct converse_flow *f, const struct dissect *d,
 			bool from_container)
 {
 	if (!is_syn(d))
 		return false;
 	if (f->from_remote == from_container) /* the other side's was first */
-		return f->fin_container || f->rst_container || f->rst_recorded;
-	return d->seq != (from_container ? f->container_isn : f->recorded);
+		return is_over(f);
+	return d->seq != (from_container ? f->container_isn : f->recorded) &&
+	       (is_over(f) || !f->has_ours);
 }
 
 struct converse_flow *converse_find(struct converse *c, const struct dissect *d,
@@ -139,6 +147,14 @@ void converse_recorded(struct converse_flow *f, const struct dissect *d,
 		f->rst_recorded = true;
 }
 
+static void note_sent(struct converse_flow *f, const struct dissect *d)
+{
+	uint32_t end = d->seq + (uint32_t)d->payload_len - f->ours - 1;
+
+	if (d->payload_len > 0 && end - f->sent < UINT32_C(1) << 31)
+		f->sent = end;
+}
+
 void converse_ours(struct converse_flow *f, const struct dissect *d,
 		   uint64_t number)
 {
@@ -146,10 +162,13 @@ void converse_ours(struct converse_flow *f, const struct dissect *d,
 		f->has_ours = true;
 		f->ours = d->seq;
 	}
-	if (d->flags & WIRE_TCP_FIN) {
-		f->fin_ours = true;
-		f->end_ours = d->seq + (uint32_t)d->payload_len - f->ours - 1;
+	if (d->flags & WIRE_TCP_ACK) {
+		f->taken = d->ack;
+		f->fin_container |= f->fin_seen && d->ack == f->fin_at;
 	}
+	if (d->flags & WIRE_TCP_FIN)
+		f->fin_ours = true;
+	note_sent(f, d);
 	if (!(d->flags & WIRE_TCP_RST))
 		return;
 	f->rst_ours = true;
@@ -214,11 +233,9 @@ static void shift_sacks(const struct dissect *d, uint32_t by, uint8_t *csum)
 /* @bytes, the FIN among them, are acknowledged. */
 static void note_acked(struct converse_flow *f, uint32_t bytes)
 {
-	if (bytes >= UINT32_C(1) << 31)
-		return;
-	if (f->fin_ours && bytes > f->end_ours)
-		bytes = f->end_ours;
-	if (bytes > f->down)
+	if (f->fin_ours && bytes == f->sent + 1)
+		bytes--;
+	if (bytes <= f->sent && bytes > f->down)
 		f->down = bytes;
 }
 
@@ -231,9 +248,12 @@ void converse_container(struct converse_flow *f, const struct dissect *d,
 	f->first = f->first ? f->first : number;
 	f->last = number;
 	f->up += d->payload_len;
-	if (d->flags & WIRE_TCP_FIN)
-		f->fin_container = true;
-	if (d->flags & WIRE_TCP_RST)
+	if (d->flags & WIRE_TCP_FIN) {
+		f->fin_seen = true;
+		f->fin_at = d->seq + (uint32_t)d->payload_len + 1;
+	}
+	/* Any other is not believed (RFC 5961 3.2). */
+	if (d->flags & WIRE_TCP_RST && (!f->has_ours || d->seq == f->taken))
 		f->rst_container = true;
 	if (!(d->flags & WIRE_TCP_ACK))
 		return;

@@ -19,9 +19,12 @@ struct converse_flow {
 	bool has_recorded, has_ours; /* the first sequence number of ... */
 	uint32_t recorded, ours;     /* ... the other side, then and now */
 	uint32_t container_isn;
+	uint32_t taken;  /* with has_ours: what this side acknowledged last */
+	uint32_t fin_at; /* with fin_seen: what acknowledges it */
+	bool fin_seen;   /* the container sent a FIN, perhaps a bad one */
 	bool fin_container, fin_recorded, fin_ours;
 	bool rst_container, rst_recorded, rst_ours;
-	uint32_t end_ours; /* with fin_ours: bytes that this side sent */
+	uint32_t sent;     /* payload that this side sent */
 	uint64_t up, down; /* payload that the container sent, and that it
 			    * acknowledged in this replay */
 

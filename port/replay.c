@@ -124,13 +124,16 @@ static size_t wanted(const struct replay *r)
 	return r->out || r->want ? sizeof(r->buf) : HEADERS_MAX;
 }
 
-static void follow_ours(struct replay *r, const uint8_t *bytes, size_t len)
+/* The first @have of @len bytes. */
+static void follow_ours(struct replay *r, const uint8_t *bytes, size_t have,
+			size_t len)
 {
 	struct converse_flow *f;
 	struct dissect d;
 
-	if (!dissect_frame(bytes, len, &d) || !d.tcp)
+	if (!dissect_frame(bytes, have, &d) || !d.tcp)
 		return;
+	d.payload_len += len - have;
 	f = converse_find(r->conversations, &d, false);
 	if (f)
 		converse_ours(f, &d, r->number);
@@ -146,7 +149,7 @@ static int put(struct frame_sink *sink, const struct frame *f)
 	len = record_copy(f, r->buf, wanted(r));
 	r->sent++;
 	put_out(r, r->buf, len);
-	follow_ours(r, r->buf, len);
+	follow_ours(r, r->buf, len, f->len);
 	return 0;
 }
 
