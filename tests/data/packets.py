@@ -243,7 +243,7 @@ def tcp_options(options, peer_isn):
 
 def tcp(ports, numbers, flags, data, extra, options):
     """@numbers: sequence and acknowledgement number."""
-    value = sum(1 << TCP_FLAGS.index(f) for f in flags)
+    value = sum(1 << TCP_FLAGS.index(f) for f in flags if f != "-")
     doff = options.number("doff", 5 + len(extra) // 4)
     return struct.pack(">HHIIBBHHH", *ports,
                        *(n & 0xffffffff for n in numbers), doff << 4 & 0xf0,

@@ -26,7 +26,8 @@ TIME is since the frame before: 0, +5ms, +2s, +100us. WHAT is one of
   icmp DST                     type= code= [rest=] of=udp|tcp R:PORT C:PORT
   ip DST                       proto= hex=: any other packet
   raw HEX                      a frame as it is
-  FLOW FLAGS                   a segment of a TCP conversation; FLAGS as SA, PA
+  FLOW FLAGS                   a segment of a TCP conversation; FLAGS as SA, PA, - for
+                               none
 
 To carry: data=TEXT, hex=, size=N (a pattern), dns=NAME (a query over TCP).
 Of a segment: seq= and ack= (relative, and remembered: by default it goes on

@@ -128,7 +128,7 @@ class Teller:
         data = body[8:]
         if length != len(body):
             return ["bad", "udp-length"]
-        if sport == 67:
+        if sport == 67 and len(data) >= DHCP_OPTIONS_AT:
             return self.tell_dhcp(dst, data)
         ends = [self.end(src, sport), self.end(dst, dport)]
         if sport == 53 and len(data) > 12:
