@@ -142,7 +142,6 @@ print("status", child.wait())' \
 
 @test "the socket is removed however early the signal comes" {
 	only_tapir "leaves it behind"
-	needs_option --api-socket
 	SOCK=$STAGE/api$BATS_TEST_NUMBER.sock
 	tool_words
 	at_host timeout 60 /usr/bin/python3 -c '
