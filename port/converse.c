@@ -126,6 +126,18 @@ struct converse_flow *converse_find(struct converse *c, const struct dissect *d,
 	return add(c, &key);
 }
 
+struct converse_flow *converse_ours_find(const struct converse *c,
+					 const struct dissect *d)
+{
+	struct converse_flow key = {
+		.container = {d->dst, d->dport},
+		.remote = {d->src, d->sport},
+	};
+	struct converse_flow **found = tfind(&key, &c->tree, compare);
+
+	return found ? *found : NULL;
+}
+
 void converse_part(struct converse_flow *f, uint64_t number, const char *why)
 {
 	if (f->parted)
@@ -163,6 +175,7 @@ void converse_ours(struct converse_flow *f, const struct dissect *d,
 		f->ours = d->seq;
 	}
 	if (d->flags & WIRE_TCP_ACK) {
+		f->has_taken = true;
 		f->taken = d->ack;
 		f->fin_container |= f->fin_seen && d->ack == f->fin_at;
 	}
@@ -239,6 +252,17 @@ static void note_acked(struct converse_flow *f, uint32_t bytes)
 		f->down = bytes;
 }
 
+/* Does a RST of the container end anything? Of a connection that stands, by its
+ * sequence number (RFC 5961 3.2); of one that it is asked for, by what it
+ * acknowledges (RFC 9293 3.10.7.3). */
+static bool is_believed(const struct converse_flow *f, const struct dissect *d)
+{
+	if (f->has_taken)
+		return d->seq == f->taken;
+	return !f->from_remote ||
+	       (d->flags & WIRE_TCP_ACK && d->ack == f->recorded + 1);
+}
+
 void converse_container(struct converse_flow *f, const struct dissect *d,
 			uint64_t number)
 {
@@ -252,8 +276,7 @@ void converse_container(struct converse_flow *f, const struct dissect *d,
 		f->fin_seen = true;
 		f->fin_at = d->seq + (uint32_t)d->payload_len + 1;
 	}
-	/* Any other is not believed (RFC 5961 3.2). */
-	if (d->flags & WIRE_TCP_RST && (!f->has_ours || d->seq == f->taken))
+	if (d->flags & WIRE_TCP_RST && is_believed(f, d))
 		f->rst_container = true;
 	if (!(d->flags & WIRE_TCP_ACK))
 		return;
@@ -266,6 +289,29 @@ void converse_container(struct converse_flow *f, const struct dissect *d,
 	note_acked(f, d->ack - f->recorded - 1);
 	shift32(tcp->ack, by, tcp, tcp->csum);
 	shift_sacks(d, by, tcp->csum);
+}
+
+void converse_quoted(struct converse *c, const struct dissect *icmp)
+{
+	/* of a frame that the caller lent for writing */
+	uint8_t *header = (uint8_t *)(uintptr_t)icmp->l4;
+	const struct converse_flow *f;
+	struct dissect quote;
+	uint8_t *seq;
+
+	if (icmp->l4_len < sizeof(struct wire_icmp) ||
+	    !dissect_quote(icmp->l4 + sizeof(struct wire_icmp),
+			   icmp->l4_len - sizeof(struct wire_icmp), &quote) ||
+	    quote.proto != WIRE_PROTO_TCP || quote.l4_len < 8)
+		return;
+	quote.sport = get16(quote.l4);
+	quote.dport = get16(quote.l4 + 2);
+	f = converse_ours_find(c, &quote);
+	if (!f || !f->has_recorded || !f->has_ours)
+		return;
+	seq = (uint8_t *)(uintptr_t)quote.l4 + offsetof(struct wire_tcp, seq);
+	rewrite32(seq, get32(seq) + f->ours - f->recorded,
+		  header + offsetof(struct wire_icmp, csum));
 }
 
 void converse_unfed(struct converse *c)

@@ -19,7 +19,8 @@ struct converse_flow {
 	bool has_recorded, has_ours; /* the first sequence number of ... */
 	uint32_t recorded, ours;     /* ... the other side, then and now */
 	uint32_t container_isn;
-	uint32_t taken;  /* with has_ours: what this side acknowledged last */
+	bool has_taken;
+	uint32_t taken;  /* what this side acknowledged last */
 	uint32_t fin_at; /* with fin_seen: what acknowledges it */
 	bool fin_seen;   /* the container sent a FIN, perhaps a bad one */
 	bool fin_container, fin_recorded, fin_ours;
@@ -46,6 +47,10 @@ void converse_free(struct converse *c); /* accepts NULL */
 struct converse_flow *converse_find(struct converse *c, const struct dissect *d,
 				    bool from_container);
 
+/* The same for a frame that the stack of this replay sent, which begins none. */
+struct converse_flow *converse_ours_find(const struct converse *c,
+					 const struct dissect *d);
+
 /* Frame @number is from the recorded other side. */
 void converse_recorded(struct converse_flow *f, const struct dissect *d,
 		       uint64_t number);
@@ -56,6 +61,9 @@ void converse_ours(struct converse_flow *f, const struct dissect *d,
  * acknowledges in place. */
 void converse_container(struct converse_flow *f, const struct dissect *d,
 			uint64_t number);
+/* An ICMP message of the container, which is about to be fed: rewrites the
+ * sequence number of the segment that it is about, if it is about one. */
+void converse_quoted(struct converse *c, const struct dissect *icmp);
 /* A frame of a conversation that began before the capture did. */
 void converse_unfed(struct converse *c);
 

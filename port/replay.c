@@ -134,7 +134,7 @@ static void follow_ours(struct replay *r, const uint8_t *bytes, size_t have,
 	if (!dissect_frame(bytes, have, &d) || !d.tcp)
 		return;
 	d.payload_len += len - have;
-	f = converse_find(r->conversations, &d, false);
+	f = converse_ours_find(r->conversations, &d);
 	if (f)
 		converse_ours(f, &d, r->number);
 }
@@ -227,6 +227,15 @@ static void translate_macs(const struct replay *r, uint8_t *b, size_t len)
 		memcpy(b + arp_target, ours, WIRE_MAC_LEN);
 }
 
+static bool is_icmp_error(const struct dissect *d)
+{
+	if (d->fragment || d->l4_len == 0)
+		return false;
+	/* destination unreachable, of either */
+	return (d->proto == WIRE_PROTO_ICMP && d->l4[0] == 3) ||
+	       (d->proto == WIRE_PROTO_ICMPV6 && d->l4[0] == 1);
+}
+
 static void feed(struct replay *r, struct chunk *k, size_t len)
 {
 	uint8_t *b = k->data + ALIGN;
@@ -245,6 +254,8 @@ static void feed(struct replay *r, struct chunk *k, size_t len)
 		}
 		if (f)
 			converse_container(f, &d, r->number);
+		else if (d.ip && is_icmp_error(&d))
+			converse_quoted(r->conversations, &d);
 	}
 	if (r->recorded)
 		recorded_expect(r->recorded, f);
