@@ -23,7 +23,9 @@ TIME is since the frame before: 0, +5ms, +2s, +100us. WHAT is one of
   ping DST, pong DST           [ident=] [seq=] and what to carry
   udp SPORT DST:PORT           and what to carry
   dns SPORT DST name           [type=] [answer=]: to port 53, or from it
-  icmp DST                     type= code= [rest=] of=udp|tcp R:PORT C:PORT
+  icmp DST                     type= code= [rest=], about a packet by
+                               of=udp|tcp R:PORT C:PORT, or the SYN of a flow
+                               from the other side by of=FLOW
   ip DST                       proto= hex=: any other packet
   raw HEX                      a frame as it is
   FLOW FLAGS                   a segment of a TCP conversation; FLAGS as SA, PA, - for
@@ -36,7 +38,8 @@ mss=, ws=, sackok, sack=FROM-TO,..., stamp=, opt=HEX.
 Of any packet: from=, ttl=, tos=, id=, df, ihl=, version=, totlen=, ipopt=HEX,
 ipsum=bad, sum=bad|open|N, frag=FROM-[TO] (a fragment with these bytes;
 at=, more=0|1 make it lie), hop=HEX, route=HEX, dest=HEX, atomic, next=; of any
-frame: eth.src=, eth.dst=, eth.type=, pad=N, cut=N.
+frame: eth.src=, eth.dst=, eth.type=, pad=N, cut=N, unfed (the replay passes
+it over).
 """
 
 import shlex
@@ -54,7 +57,8 @@ NAMES = {
     "C6": "fd00::64", "GW6": "fd00::2", "DNS6": "fd00::3",
     "LL": "fe80::1", "ROUTER": "fe80::2", "R6": "2001:db8::7",
 }
-FLAGS = ("df", "atomic", "lla", "sackok", "broadcast", "endless")
+FLAGS = ("df", "atomic", "lla", "sackok", "broadcast", "endless",
+         "unfed")
 ADDRESSES = ("from", "to", "requested", "server", "ciaddr", "giaddr")
 UNITS = {"us": 1000, "ms": 1000 ** 2, "s": 1000 ** 3}
 START = 1_700_000_000 * UNITS["s"]
@@ -184,9 +188,10 @@ class Sketch:
         options = self.parse_options(
             [w for w in words[2:] if "=" in w or w in FLAGS])
         frame = self.build(side, words[1], plain, options)
+        unfed = options.flag("unfed")
         options.check_used()
         self.frames.append((self.now, frame))
-        if side == 0:
+        if side == 0 and not unfed:
             self.steps.append(("fed", words[1], self.where))
 
     def build(self, side, kind, words, options):
@@ -308,16 +313,22 @@ class Sketch:
         body += packets.payload(options)
         quoted = options.text("of")
         if quoted:
-            body += self.quote(quoted, words[1], words[2])
+            body += self.quote(quoted, words[1:])
         return self.own(side, dst), dst, \
             packets.ICMP6 if packets.is_v6(dst) else packets.ICMP, body
 
-    def quote(self, what, src, dst):
-        (src, sport), (dst, dport) = self.endpoint(src), self.endpoint(dst)
+    def quote(self, what, ends):
+        seq = 0
+        if what in self.flows:
+            flow = self.flows[what]
+            (dst, dport), (src, sport) = flow.ends
+            seq = flow.isn[1]
+        else:
+            (src, sport), (dst, dport) = map(self.endpoint, ends)
         if what == "udp":
             proto, body = packets.UDP, struct.pack(">HHHH", sport, dport, 8, 0)
         else:
-            proto, body = packets.TCP, struct.pack(">HHI", sport, dport, 0)
+            proto, body = packets.TCP, struct.pack(">HHI", sport, dport, seq)
         head = packets.header6 if packets.is_v6(src) else packets.header4
         return head(src, dst, proto, body, Options([]))
 
