@@ -46,16 +46,16 @@ struct config {
 
 	struct rule *rules; /* published from the start; owned */
 	size_t rule_count;
-	bool follow;          /* rules follow unless they say otherwise */
-	const char *api_path; /* NULL: no API socket */
-	bool api_any_is_ipv4; /* there, no address means 0.0.0.0 alone */
-
+	const char *api_path;    /* NULL: no API socket */
+	bool api_any_is_ipv4;    /* there, no address means 0.0.0.0 alone */
+	bool follow;             /* rules follow unless they say otherwise */
+	bool pcap_segment;       /* with: */
+	bool talk;               /* what slirp4netns says while it runs: the
+				  * banner on stdout, descriptors and exit on
+				  * stderr */
 	struct dump_config pcap; /* path NULL: no capture from the start */
-	bool pcap_segment;
 
 	int ready_fd, exit_fd; /* -1: none */
-	bool talk; /* what slirp4netns says while it runs: the banner on
-		    * stdout, descriptors and exit on stderr */
 };
 
 /* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and

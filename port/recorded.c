@@ -407,12 +407,14 @@ struct recorded *recorded_new(struct converse *c)
 
 void recorded_free(struct recorded *r)
 {
-	struct peer *p;
+	struct peer *p, *next;
 
 	if (!r)
 		return;
-	while ((p = TAILQ_FIRST(&r->peers)))
+	for (p = TAILQ_FIRST(&r->peers); p; p = next) {
+		next = TAILQ_NEXT(p, link);
 		drop(p);
+	}
 	free(r);
 }
 

@@ -397,12 +397,14 @@ struct replay_host *replay_host_new(const struct script *script,
 
 void replay_host_free(struct replay_host *h)
 {
-	struct conn *c;
+	struct conn *c, *after;
 
 	if (!h)
 		return;
-	while ((c = TAILQ_FIRST(&h->all)))
+	for (c = TAILQ_FIRST(&h->all); c; c = after) {
+		after = TAILQ_NEXT(c, all);
 		drop(c);
+	}
 	free(h);
 }
 
@@ -430,9 +432,10 @@ nsec_t replay_host_deadline(const struct replay_host *h)
 
 void replay_host_tick(struct replay_host *h)
 {
-	struct conn *c;
+	struct conn *c, *after;
 
-	while ((c = TAILQ_FIRST(&h->clock)) && c->until <= h->now) {
+	for (c = TAILQ_FIRST(&h->clock); c && c->until <= h->now; c = after) {
+		after = TAILQ_NEXT(c, clock);
 		clear_clock(c);
 		advance(c);
 	}

@@ -156,10 +156,10 @@ static int watch_exit_fd(struct program *p, struct fail *why)
 	return 0;
 }
 
-/* Only an API socket has to be cleaned up. */
+/* An API socket has to be removed, a capture to be written to its end. */
 static int watch_ending(struct program *p, struct fail *why)
 {
-	if (!p->config->api_path)
+	if (!p->config->api_path && !p->config->pcap.path)
 		return 0;
 	return ending_watch(&p->ending, p->loop, why);
 }
