@@ -18,6 +18,7 @@ struct guestaddr {
 	struct loop_timer again; /* while it is not watched */
 	nsec_t since;            /* @refreshes is counted from then */
 	unsigned refreshes;
+	unsigned changes;
 	const char *ifname;
 	const struct stack *stack;
 	const struct plan *plan;
@@ -38,6 +39,7 @@ static void refresh(struct guestaddr *g)
 		g->refreshes = 0;
 	}
 	g->refreshes++;
+	g->changes++;
 	/* One that failed has read the news away, so nothing would wake us. */
 	if (netaddr_refresh(g->na) < 0)
 		pause_watch(g);
@@ -144,6 +146,11 @@ bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret)
 bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a)
 {
 	return plan_source_ok(g->plan, a);
+}
+
+unsigned guestaddr_changes(const struct guestaddr *g)
+{
+	return g->changes;
 }
 
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)

@@ -25,6 +25,8 @@ void guestaddr_free(struct guestaddr *g); /* accepts NULL */
 bool guestaddr_own(const struct guestaddr *g, bool v4, struct in6_addr *ret);
 /* Could @a be the container's: does the stack take packets from there? */
 bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a);
+/* Another number once the container's addresses may have changed. */
+unsigned guestaddr_changes(const struct guestaddr *g);
 /* Is @a an address that the container has on any interface, or inside a subnet
  * of one or of the plan? A packet that seems to come from there would not be
  * answered through the tap, or comes from one of our own addresses. */

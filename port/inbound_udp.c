@@ -44,6 +44,7 @@ struct inbound_udp_flow {
 	uint16_t port;
 	struct in6_addr to[TARGET_MAX]; /* candidates, best first */
 	unsigned to_count, at;
+	unsigned changes;   /* guestaddr_changes() when they were looked up */
 	struct kept *first; /* the first datagram, while it may be sent again */
 	TAILQ_ENTRY(inbound_udp_flow) keeper;
 	struct loop_deferred gone;
@@ -185,6 +186,7 @@ static struct inbound_udp_flow *make_flow(struct inbound_udp *r,
 		free(f);
 		return NULL;
 	}
+	f->changes = guestaddr_changes(r->guest);
 	f->relay = r;
 	f->listener = l;
 	f->port = port;
@@ -245,6 +247,26 @@ static bool is_left_behind(const struct inbound_udp_flow *f)
 			      &f->to[f->at + 1]);
 }
 
+/* Is it led to an address that the container no longer has? Nobody would answer
+ * there, nor refuse, while a client that goes on sending keeps its flow. */
+static bool is_astray(struct inbound_udp_flow *f)
+{
+	unsigned changes = guestaddr_changes(f->relay->guest);
+	struct in6_addr list[TARGET_MAX];
+	unsigned n;
+
+	if (f->changes == changes)
+		return false;
+	f->changes = changes;
+	n = target_list(f->target, addr_is_v4(&f->client.key.remote.addr),
+			loop_now(f->relay->host->loop), list);
+	for (unsigned i = 0; i < n; i++) {
+		if (addr_equal(&list[i], &f->to[f->at]))
+			return false;
+	}
+	return true;
+}
+
 void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 			const struct endpoint *client,
 			const struct endpoint *local, struct target *t,
@@ -257,7 +279,7 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 	if (found)
 		f = container_of(found, struct inbound_udp_flow, client);
 	/* A rule for this very address was added beside one for any. */
-	if (f && f->listener != l) {
+	if (f && (f->listener != l || is_astray(f))) {
 		end_flow(f);
 		f = NULL;
 	}

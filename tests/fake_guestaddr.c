@@ -4,7 +4,7 @@
 
 void fake_guestaddr_init(struct guestaddr *g, const struct plan *plan)
 {
-	*g = (struct guestaddr){*plan, true, true};
+	*g = (struct guestaddr){.plan = *plan, .has4 = true, .has6 = true};
 }
 
 struct guestaddr *guestaddr_new(struct loop *loop, struct netaddr *na,
@@ -34,6 +34,11 @@ bool guestaddr_may_be(const struct guestaddr *g, const struct in6_addr *a)
 {
 	return addr_is_v4(a) ? addr_in_prefix(a, &g->plan.guest4, 24)
 			     : addr_in_prefix(a, &g->plan.guest6, 64);
+}
+
+unsigned guestaddr_changes(const struct guestaddr *g)
+{
+	return g->changes;
 }
 
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)

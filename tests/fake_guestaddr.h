@@ -8,6 +8,7 @@
 struct guestaddr {
 	struct plan plan;
 	bool has4, has6; /* an address of that family: the plan's */
+	unsigned changes;
 };
 
 /* Has an address of each family. */

@@ -235,9 +235,11 @@ test_without_netlink_it_is_what_the_plan_and_the_stack_say(void **state)
 static void test_changes_are_followed_and_nothing_is_polled(void **state)
 {
 	struct rig *rig = *state;
+	unsigned changes;
 
 	begin(rig, true);
 	assert_int_equal(rig->na.refreshes, 1);
+	changes = guestaddr_changes(rig->g);
 	expect_own(rig, true, NULL);
 	add(rig, "tap0", "10.0.2.100", 24);
 	turn(rig, 0);
@@ -246,6 +248,7 @@ static void test_changes_are_followed_and_nothing_is_polled(void **state)
 	turn(rig, 0);
 	expect_own(rig, true, NULL);
 	assert_int_equal(rig->na.refreshes, 3);
+	assert_int_not_equal(guestaddr_changes(rig->g), changes);
 	assert_int_equal(loop_timers(rig->loop), 0);
 	turn(rig, 1000 * NSEC_PER_SEC);
 	assert_int_equal(rig->na.refreshes, 3);

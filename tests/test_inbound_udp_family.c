@@ -212,6 +212,27 @@ static void test_first_datagrams_are_kept_within_bounds(void **state)
 	free(buf);
 }
 
+static void test_a_client_follows_the_container_to_another_address(void **state)
+{
+	struct endpoint client = at("192.0.2.9", 4000);
+
+	udp_rig_ask(client, "q");
+	assert_true(udp_rig_answer(SERVICE4, client, "a"));
+	rig->guest.changes++;
+	udp_rig_ask(client, "r");
+	udp_rig_assert_asked(1, client, SERVICE4, "r");
+	rig->guest.plan.guest4 = at("10.0.2.7", 0).addr;
+	rig->guest.changes++;
+	udp_rig_ask(client, "s");
+	udp_rig_assert_asked(2, client, at("10.0.2.7", 53), "s");
+	assert_int_equal(udp_rig_clients(), 1);
+	rig->guest.has4 = rig->guest.has6 = false;
+	rig->guest.changes++;
+	udp_rig_ask(client, "t");
+	assert_int_equal(fake_stack_count(), 3);
+	assert_int_equal(udp_rig_clients(), 0);
+}
+
 static void test_a_container_without_address_is_not_asked(void **state)
 {
 	rig->guest.has4 = rig->guest.has6 = false;
@@ -241,6 +262,7 @@ int main(void)
 		T(test_a_refusal_of_something_else_is_ignored),
 		T(test_a_client_whose_other_port_is_taken_gets_another),
 		T(test_first_datagrams_are_kept_within_bounds),
+		T(test_a_client_follows_the_container_to_another_address),
 		T(test_a_container_without_address_is_not_asked),
 	};
 
