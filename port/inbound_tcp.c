@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/queue.h>
 
 /* Ports that are tried for a client whose own is taken: all clients on the
@@ -31,6 +32,7 @@ struct client {
 	unsigned count, current; /* of list: all, and the one that is asked */
 	bool silent;             /* the first was, when its turn was over */
 	struct loop_timer wait;  /* for current */
+	struct loop_timer hurry; /* for all, once the client has ended */
 	struct loop_deferred gone;
 	TAILQ_ENTRY(client) link;
 };
@@ -67,6 +69,7 @@ static void on_ended(struct conn *conn)
 	struct inbound_tcp *r = c->inbound;
 
 	loop_timer_clear(r->host->loop, &c->wait);
+	loop_timer_clear(r->host->loop, &c->hurry);
 	target_put(c->target);
 	TAILQ_REMOVE(&r->clients, c, link);
 	c->gone.run = free_client;
@@ -175,11 +178,20 @@ static void on_wait(struct loop_timer *t)
 	attempt_next(c);
 }
 
-/* Before the container answered. Watched for nothing, a socket only tells that
- * it is over. */
+static void on_hurry(struct loop_timer *t)
+{
+	unanswered(container_of(t, struct client, hurry));
+}
+
+/* Before the container answered. */
 static void on_gone(struct loop_fd *f, uint32_t events)
 {
-	conn_reset(&container_of(f, struct client, conn.sock)->conn);
+	struct client *c = container_of(f, struct client, conn.sock);
+	struct loop *loop = c->inbound->host->loop;
+
+	if (events & (EPOLLHUP | EPOLLERR) || loop_set(loop, f, 0) < 0 ||
+	    loop_timer_set(loop, &c->hurry, now(c) + INBOUND_TCP_HURRY) < 0)
+		conn_reset(&c->conn);
 }
 
 static void answered(struct client *c)
@@ -187,6 +199,7 @@ static void answered(struct client *c)
 	const struct in6_addr *addr = &c->list[c->current];
 
 	loop_timer_clear(c->inbound->host->loop, &c->wait);
+	loop_timer_clear(c->inbound->host->loop, &c->hurry);
 	target_answered(c->target, is_v4(c), addr, now(c));
 	if (addr_is_v4(addr) != is_v4(c))
 		relay_count(c->inbound->host, RELAY_COUNT_INBOUND_OTHER);
@@ -264,6 +277,7 @@ static struct client *new_client(struct inbound_tcp *r, int fd,
 	c->from = *from;
 	c->port = port;
 	c->wait.fire = on_wait;
+	c->hurry.fire = on_hurry;
 	TAILQ_INSERT_TAIL(&r->clients, c, link);
 	return c;
 }
@@ -278,7 +292,7 @@ void inbound_tcp_open(struct inbound_tcp *r, int fd,
 		hostsock_reset(fd);
 		return;
 	}
-	if (loop_add(r->host->loop, &c->conn.sock, fd, 0) < 0) {
+	if (loop_add(r->host->loop, &c->conn.sock, fd, EPOLLRDHUP) < 0) {
 		conn_reset(&c->conn);
 		return;
 	}

@@ -15,6 +15,10 @@ struct inbound_tcp;
  * refuses, the first is asked again and may take its time. */
 #define INBOUND_TCP_WAIT (3 * NSEC_PER_SEC)
 
+/* How long the container has to answer a client that has ended its side: it may
+ * be gone altogether, which looks the same from here. */
+#define INBOUND_TCP_HURRY (10 * NSEC_PER_SEC)
+
 /* NULL without memory. Both are borrowed. */
 struct inbound_tcp *inbound_tcp_new(struct relay_host *host,
 				    const struct guestaddr *guest);

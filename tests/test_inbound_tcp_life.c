@@ -179,6 +179,20 @@ static void test_the_end_of_all_resets_who_waits_and_who_talks(void **state)
 	assert_true(rig_take(b->r)->flags & RST);
 }
 
+static void test_who_ended_before_the_answer_is_not_kept_for_long(void **state)
+{
+	struct inbound_rig *b = *state;
+	struct fake_sock *s = inbound_rig_client(b, "192.0.2.1", 5000);
+
+	fake_shutdown(s);
+	inbound_rig_turn(b);
+	inbound_rig_pass(b, INBOUND_TCP_HURRY / 2);
+	assert_true(s->fd >= 0);
+	inbound_rig_pass(b, INBOUND_TCP_HURRY / 2);
+	assert_true(s->was_reset);
+	assert_int_equal(b->unanswered, 1);
+}
+
 static void test_an_end_of_the_container_s_reaches_the_client(void **state)
 {
 	struct inbound_rig *b = *state;
@@ -242,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_beyond_the_limits_the_newest_is_reset),
 		T(test_a_rule_may_go_while_its_clients_wait),
 		T(test_the_end_of_all_resets_who_waits_and_who_talks),
+		T(test_who_ended_before_the_answer_is_not_kept_for_long),
 		T(test_an_end_of_the_container_s_reaches_the_client),
 		T(test_a_reset_of_the_client_reaches_the_container),
 	};
