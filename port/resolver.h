@@ -28,8 +28,8 @@ void resolver_input(struct resolver *r, const struct dgram *d);
 size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 		     nsec_t now);
 /* Where a socket to server @a starts from: as all others, but a resolver on
- * loopback refuses what comes from an address of the outside (systemd-resolved's
- * stub does). */
+ * loopback refuses what comes from an address of the outside (systemd-resolved
+ * does). */
 const struct hostsock_source *resolver_source(const struct resolver *r,
 					      const struct in6_addr *a);
 /* What came of trying @e: connected, or not (in time). */

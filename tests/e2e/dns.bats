@@ -117,7 +117,7 @@ ask()
 
 @test "a resolver on the host's loopback works, as systemd-resolved's" {
 	at_host ip address add 127.0.0.53/8 dev lo 2>/dev/null || true
-	spawn stub at_host /usr/bin/python3 "$HERE/dnsd.py" 127.0.0.53 $A $AAAA
+	spawn resolved at_host /usr/bin/python3 "$HERE/dnsd.py" 127.0.0.53 $A $AAAA
 	wait_for 10 at_host dig +time=1 +tries=1 @127.0.0.53 ready.test
 	resolvers 127.0.0.53
 	tool_start --disable-host-loopback
