@@ -21,7 +21,7 @@
 /* An error has to fit where nothing is known of the path (RFC 1812 4.3.2.3, RFC
  * 4443 3.1). */
 #define V4_ERROR_MAX 576
-#define V6_ERROR_MAX 1280
+#define V6_ERROR_MAX ICMPMSG_QUOTE_MAX
 
 #define TTL 64
 

@@ -28,9 +28,13 @@ struct icmpmsg_error {
 	const struct in6_addr *from; /* who reports it; NULL: our gateway */
 };
 
+/* As much of a packet as an ICMPv6 error can quote (RFC 4443 2.4 (c)). */
+#define ICMPMSG_QUOTE_MAX 1280
+
 /* Sends the error about packet @src -> @dst of @proto, whose upper header and
- * payload (as much as there is, at least 8 bytes) are @l4: an IP header is
- * built in front of it for the quote. 0 or -errno. */
+ * payload are @l4, @l4_len bytes, at least 8, of which no more than
+ * ICMPMSG_QUOTE_MAX are looked at: an IP header is built in front of it for the
+ * quote. 0 or -errno. */
 int icmpmsg_send_error(struct packet_layer *pl, const struct icmpmsg_error *e,
 		       const struct in6_addr *src, const struct in6_addr *dst,
 		       uint8_t proto, const void *l4, size_t l4_len);

@@ -18,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As much of a datagram as an ICMPv6 error can quote (RFC 4443 2.4 (c)). */
-#define QUOTE_MAX 1280
-
 struct stack {
 	struct plan plan;
 	struct counters count;
@@ -265,14 +262,13 @@ static void send_error(struct stack *st, const struct icmpmsg_error *e,
 		       uint8_t proto, const void *header,
 		       const uint8_t *payload, size_t len)
 {
-	uint8_t quote[QUOTE_MAX];
+	uint8_t quote[ICMPMSG_QUOTE_MAX];
 	const size_t header_len = 8; /* of UDP and of an echo alike */
+	size_t room = sizeof(quote) - header_len;
 
-	if (len > sizeof(quote) - header_len)
-		len = sizeof(quote) - header_len;
 	memcpy(quote, header, header_len);
 	if (len > 0)
-		memcpy(quote + header_len, payload, len);
+		memcpy(quote + header_len, payload, len < room ? len : room);
 	icmpmsg_send_error(&st->packets, e, src, dst, proto, quote,
 			   header_len + len);
 }

@@ -185,6 +185,34 @@ static void test_a_datagram_that_cannot_be_is_refused(void **state)
 	assert_int_equal(stack_udp_send(r->st, &d), -EMSGSIZE);
 }
 
+/* Not the length of the quote, which is cut off. */
+static void test_an_error_says_how_long_the_datagram_was(void **state)
+{
+	struct rig *r = *state;
+	struct icmpmsg_error e = {.why = ICMPMSG_TOO_BIG, .mtu = 1500};
+	struct dgram d = {.src = at("10.0.2.100", 5000),
+			  .dst = at("192.0.2.1", 7),
+			  .payload = bytes,
+			  .len = 9000};
+	const uint8_t *quote;
+
+	fill();
+	stack_udp_error(r->st, &e, &d);
+	quote = r->other + 14 + 20 + 8;
+	assert_int_equal(r->other_len, 14 + 576);
+	assert_int_equal(get16(quote + 2), 20 + 8 + 9000);
+	assert_int_equal(get16(quote + 20 + 4), 8 + 9000);
+	assert_memory_equal(quote + 20 + 8, bytes, 576 - 20 - 8 - 20 - 8);
+
+	d.src = at("fd00::64", 5000);
+	d.dst = at("2001:db8::1", 7);
+	stack_udp_error(r->st, &e, &d);
+	quote = r->other + 14 + 40 + 8;
+	assert_int_equal(r->other_len, 14 + 1280);
+	assert_int_equal(get16(quote + 4), 8 + 9000);
+	assert_memory_equal(quote + 40 + 8, bytes, 1280 - 40 - 8 - 40 - 8);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -196,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_without_offload_checksums_are_complete),
 		CASE(test_the_largest_datagrams_pass_in_fragments),
 		CASE(test_a_datagram_that_cannot_be_is_refused),
+		CASE(test_an_error_says_how_long_the_datagram_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
