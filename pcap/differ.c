@@ -75,7 +75,8 @@ static struct layers find_layers(const struct differ_frame *f)
 		l.at[ARP] = f->bytes + WIRE_ETH_LEN;
 	if (!d.ip)
 		return l;
-	l.at[addr_is_v4(&d.src) ? IP4 : IP6] = f->bytes + WIRE_ETH_LEN;
+	l.at[d.ethertype == WIRE_ETH_IPV4 ? IP4 : IP6] =
+		f->bytes + WIRE_ETH_LEN;
 	if (d.fragment)
 		return l;
 	if (d.proto == WIRE_PROTO_TCP)

@@ -37,6 +37,7 @@ static void take_tcp(struct dissect *d)
 static void take_udp(struct dissect *d)
 {
 	const struct wire_udp *h = (const void *)d->l4;
+	size_t said;
 
 	if (d->l4_len < sizeof(*h))
 		return;
@@ -45,6 +46,10 @@ static void take_udp(struct dissect *d)
 	d->dport = get16(h->dport);
 	d->payload = d->l4 + sizeof(*h);
 	d->payload_len = d->l4_len - sizeof(*h);
+	/* What a larger IP packet has behind it is padding. */
+	said = get16(h->len);
+	if (said >= sizeof(*h) && said - sizeof(*h) < d->payload_len)
+		d->payload_len = said - sizeof(*h);
 }
 
 static void take_l4(struct dissect *d, const struct view *v, size_t said)
@@ -52,6 +57,7 @@ static void take_l4(struct dissect *d, const struct view *v, size_t said)
 	d->ip = true;
 	d->l4 = v->at;
 	d->l4_len = said < v->left ? said : v->left;
+	d->l4_said = said;
 	if (d->fragment)
 		return;
 	if (d->proto == WIRE_PROTO_TCP)
@@ -113,6 +119,8 @@ static void take_ip6(struct dissect *d, struct view v)
 	said = get16(h->payload_len);
 	memcpy(&d->src, h->src, sizeof(d->src));
 	memcpy(&d->dst, h->dst, sizeof(d->dst));
+	if (addr_is_v4(&d->src) || addr_is_v4(&d->dst))
+		return; /* would pass for a packet of the other family */
 	d->proto = h->next;
 	for (int i = 0; i < EXT_MAX && !d->fragment; i++) {
 		if (!skip_extension(d, &v, &said))

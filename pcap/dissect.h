@@ -10,12 +10,13 @@
 struct dissect {
 	const struct wire_eth *eth;
 	uint16_t ethertype;
-	bool ip;                  /* src to l4_len are set */
+	bool ip;                  /* src to l4_said are set */
 	struct in6_addr src, dst; /* v4 mapped */
 	uint8_t proto;            /* WIRE_PROTO_*, after extension headers */
 	bool fragment;            /* of a packet: then l4 is not looked at */
 	const uint8_t *l4;
-	size_t l4_len; /* as the IP header says, and as far as captured */
+	size_t l4_len;  /* as the IP header says, and as far as captured */
+	size_t l4_said; /* as the IP header says */
 
 	/* TCP and UDP, if the whole header is there */
 	bool ports;
