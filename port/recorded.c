@@ -1,5 +1,6 @@
 #include "port/recorded.h"
 
+#include "port/icmpcode.h"
 #include "stack/container_of.h"
 #include "stack/wire.h"
 
@@ -9,6 +10,10 @@
 #include <string.h>
 
 #define DHCP_SERVER_PORT 67
+#define ECHO_REPLY_V4    0
+#define ECHO_REQUEST_V4  8
+#define ECHO_REQUEST_V6  128
+#define ECHO_REPLY_V6    129
 
 /* More than the largest window: the capture itself has lost something. */
 #define GAP_MAX (4u << 20)
@@ -24,6 +29,7 @@ struct peer {
 	struct stream *stream;
 	bool accepted, opened, ended;
 	bool fin;      /* to be sent behind what waits */
+	bool stuck;    /* something could not be sent: nothing else is */
 	uint32_t next; /* recorded sequence number of the next new byte */
 	struct chunk *early, *early_last; /* what came before it opened */
 	size_t early_len;
@@ -32,12 +38,13 @@ struct peer {
 
 struct recorded {
 	struct stack_host hooks;
+	struct converse_watch watch;
 	struct stack *stack;
 	const struct plan *plan;
 	struct converse *conversations;
 	struct converse_flow *expected;
 	uint64_t number; /* of the frame in hand */
-	uint64_t fragments;
+	uint64_t fragments, cut;
 	TAILQ_HEAD(, peer) peers;
 };
 
@@ -63,26 +70,31 @@ static void settle(struct peer *p)
 	drop(p);
 }
 
+/* What comes behind a hole would be taken for what belongs there. */
+static void get_stuck(struct peer *p, const char *why)
+{
+	p->stuck = true;
+	converse_part(p->flow, p->recorded->number, why);
+}
+
 static void write_out(struct peer *p, struct chunk *k)
 {
 	size_t len = k->len;
 
-	if (stream_write(p->stream, k, 0, len) == 0)
+	if (!p->stuck && stream_write(p->stream, k, 0, len) == 0)
 		return;
 	chunk_put(k);
-	converse_part(p->flow, p->recorded->number,
-		      "the container does not acknowledge what it is sent");
+	get_stuck(p, "the container does not acknowledge what it is sent");
 }
 
 /* Bytes, @from NULL: zeros in place of what the capture lost. */
 static void send_piece(struct peer *p, const uint8_t *from, size_t len)
 {
-	struct chunk *k = chunk_new_beyond(stack_pool(p->recorded->stack), len);
+	struct chunk *k = chunk_new(stack_pool(p->recorded->stack), len);
 
 	if (!k || (!p->opened && p->early_len + len > EARLY_MAX)) {
 		chunk_put(k);
-		converse_part(p->flow, p->recorded->number,
-			      "too much waits for the connection to open");
+		get_stuck(p, "too much waits for the container");
 		return;
 	}
 	if (from)
@@ -105,7 +117,9 @@ static void send_piece(struct peer *p, const uint8_t *from, size_t len)
 
 static void send_bytes(struct peer *p, const uint8_t *from, size_t len)
 {
-	while (len > 0) {
+	if (!from)
+		p->flow->invented += len;
+	while (len > 0 && !p->stuck) {
 		size_t n = len < PIECE_MAX ? len : PIECE_MAX;
 
 		send_piece(p, from, n);
@@ -119,7 +133,7 @@ static void pump(struct peer *p)
 {
 	if (!p->opened)
 		return;
-	if (p->fin && !p->ended) {
+	if (p->fin && !p->ended && !p->stuck) {
 		p->ended = true;
 		stream_shutdown(p->stream);
 		settle(p);
@@ -179,7 +193,7 @@ static struct peer *new_peer(struct recorded *r, struct converse_flow *f,
 	p->recorded = r;
 	p->flow = f;
 	p->stream = s;
-	p->next = f->recorded + 1;
+	p->next = f->there.isn + 1;
 	f->owner = p;
 	TAILQ_INSERT_TAIL(&r->peers, p, link);
 	return p;
@@ -198,11 +212,12 @@ static void refuse(struct peer *p, int err)
 	drop(p);
 }
 
+/* Later SYNs are copies, or of another conversation. */
 static void accept_peer(struct peer *p)
 {
-	p->next = p->flow->recorded + 1;
 	if (p->accepted)
 		return;
+	p->next = p->flow->there.isn + 1;
 	p->accepted = true;
 	stream_accept(p->stream);
 }
@@ -211,20 +226,25 @@ static void take_bytes(struct peer *p, const struct dissect *d)
 {
 	uint32_t skip = p->next - d->seq; /* known already, if it is positive */
 	uint32_t gap = d->seq - p->next;
-	size_t len = d->payload_len;
+	size_t len = d->payload_len, cut = d->l4_said - d->l4_len;
 
+	if (p->fin) /* nothing comes behind it */
+		return;
+	if (gap > GAP_MAX && gap < UINT32_C(1) << 31) {
+		get_stuck(p, "the capture has lost too much of the answer");
+		return;
+	}
 	if (gap > 0 && gap <= GAP_MAX) {
 		send_bytes(p, NULL, gap);
 		skip = 0;
-	} else if (gap > GAP_MAX && gap < UINT32_C(1) << 31) {
-		converse_part(p->flow, p->recorded->number,
-			      "the capture has lost too much of the answer");
-		return;
 	}
-	if (skip > len)
+	if (skip > len + cut)
 		return;
-	send_bytes(p, d->payload + skip, len - skip);
-	p->next = d->seq + (uint32_t)len;
+	if (skip < len)
+		send_bytes(p, d->payload + skip, len - skip);
+	skip = skip < len ? 0 : skip - (uint32_t)len;
+	send_bytes(p, NULL, cut - skip);
+	p->next = d->seq + (uint32_t)(len + cut);
 	if (d->flags & WIRE_TCP_FIN)
 		p->fin = true;
 	pump(p);
@@ -246,14 +266,15 @@ static void open_from_outside(struct recorded *r, struct converse_flow *f)
 
 static void tcp_frame(struct recorded *r, const struct dissect *d)
 {
-	struct converse_flow *f = converse_find(r->conversations, d, false);
+	struct converse_flow *f =
+		converse_find(r->conversations, d, CONVERSE_THERE);
 	struct peer *p;
 
 	if (!f)
 		return;
-	converse_recorded(f, d, r->number);
+	converse_there(r->conversations, f, d, r->number);
 	p = f->owner;
-	if (!p && f->from_remote && !f->has_ours && !f->parted &&
+	if (!p && f->from_remote && !f->here.begun && !f->parted &&
 	    (d->flags & (WIRE_TCP_SYN | WIRE_TCP_ACK)) == WIRE_TCP_SYN) {
 		open_from_outside(r, f);
 		return;
@@ -264,7 +285,8 @@ static void tcp_frame(struct recorded *r, const struct dissect *d)
 		refuse(p, ECONNREFUSED);
 	else if (d->flags & WIRE_TCP_SYN)
 		accept_peer(p);
-	else if (p->accepted && (d->payload_len || d->flags & WIRE_TCP_FIN))
+	else if (p->accepted && (d->l4_said > d->l4_len || d->payload_len ||
+				 d->flags & WIRE_TCP_FIN))
 		take_bytes(p, d);
 }
 
@@ -277,73 +299,19 @@ static void udp_frame(struct recorded *r, const struct dissect *d)
 		.len = d->payload_len,
 	};
 
-	if (d->ports && d->sport != DHCP_SERVER_PORT)
+	if (!d->ports || d->sport == DHCP_SERVER_PORT)
+		return;
+	if (d->l4_said > d->l4_len)
+		r->cut++;
+	else
 		stack_udp_send(r->stack, &dgram);
 }
 
-/* What an error says of a packet, as a positive errno; 0: it is no error that
- * ends anything. */
-static int error_of(const struct wire_icmp *icmp, bool v4)
-{
-	static const int v4_codes[] = {
-		[0] = ENETUNREACH,  [1] = EHOSTUNREACH, [2] = EHOSTUNREACH,
-		[3] = ECONNREFUSED, [9] = EACCES,       [10] = EACCES,
-		[13] = EACCES};
-	static const int v6_codes[] = {ENETUNREACH, EACCES, EHOSTUNREACH,
-				       EHOSTUNREACH, ECONNREFUSED};
-	size_t n = v4 ? sizeof(v4_codes) / sizeof(v4_codes[0])
-		      : sizeof(v6_codes) / sizeof(v6_codes[0]);
-
-	if (icmp->type != (v4 ? 3 : 1) || icmp->code >= n)
-		return 0;
-	return v4 ? v4_codes[icmp->code] : v6_codes[icmp->code];
-}
-
-static void icmp_error(struct recorded *r, const struct dissect *quote, int err)
-{
-	struct icmpmsg_error e = {.why = icmpmsg_why_from_errno(err)};
-	struct dgram d = {
-		.src = {quote->src, quote->sport},
-		.dst = {quote->dst, quote->dport},
-		.payload = quote->payload,
-		.len = quote->payload_len,
-	};
-	struct converse_flow *f;
-
-	if (quote->proto == WIRE_PROTO_UDP && quote->ports) {
-		stack_udp_error(r->stack, &e, &d);
-		return;
-	}
-	/* Eight bytes of TCP are enough to know it by. */
-	if (quote->proto != WIRE_PROTO_TCP || quote->l4_len < 8)
-		return;
-	f = converse_find(r->conversations,
-			  &(struct dissect){.src = quote->src,
-					    .dst = quote->dst,
-					    .sport = get16(quote->l4),
-					    .dport = get16(quote->l4 + 2)},
-			  true);
-	if (f && f->owner && !((struct peer *)f->owner)->accepted)
-		refuse(f->owner, err);
-}
-
-static void icmp_frame(struct recorded *r, const struct dissect *d)
+static struct icmpmsg_echo echo_of(const struct dissect *d)
 {
 	const struct wire_icmp *icmp = (const void *)d->l4;
-	bool v4 = d->proto == WIRE_PROTO_ICMP;
-	struct icmpmsg_echo e;
-	struct dissect quote;
-	int err;
 
-	if (d->l4_len < sizeof(*icmp))
-		return;
-	err = error_of(icmp, v4);
-	if (err && dissect_quote(d->l4 + sizeof(*icmp),
-				 d->l4_len - sizeof(*icmp), &quote))
-		icmp_error(r, &quote, err);
-	if (icmp->type != (v4 ? 0 : 129) || plan_is_ours(r->plan, &d->src))
-		return;
-	e = (struct icmpmsg_echo){
+	return (struct icmpmsg_echo){
 		.src = d->src,
 		.dst = d->dst,
 		.id = get16(icmp->rest),
@@ -351,6 +319,74 @@ static void icmp_frame(struct recorded *r, const struct dissect *d)
 		.payload = d->l4 + sizeof(*icmp),
 		.len = d->l4_len - sizeof(*icmp),
 	};
+}
+
+/* About the container's packet @quote. */
+static void send_error(struct recorded *r, const struct icmpmsg_error *e,
+		       const struct dissect *quote)
+{
+	bool v4 = addr_is_v4(&quote->src);
+	struct dgram dgram = {
+		.src = {quote->src, quote->sport},
+		.dst = {quote->dst, quote->dport},
+		.payload = quote->payload,
+		.len = quote->payload_len,
+	};
+	struct icmpmsg_echo echo;
+
+	if (quote->proto == WIRE_PROTO_UDP && quote->ports) {
+		stack_udp_error(r->stack, e, &dgram);
+	} else if (quote->proto == (v4 ? WIRE_PROTO_ICMP : WIRE_PROTO_ICMPV6) &&
+		   quote->l4_len >= sizeof(struct wire_icmp) &&
+		   quote->l4[0] == (v4 ? ECHO_REQUEST_V4 : ECHO_REQUEST_V6)) {
+		echo = echo_of(quote);
+		stack_echo_error(r->stack, e, &echo);
+	}
+}
+
+static void icmp_error(struct recorded *r, const struct dissect *d,
+		       const struct icmpcode *code)
+{
+	struct icmpmsg_error e = {
+		.why = code->why,
+		.mtu = code->mtu,
+		.from = plan_is_ours(r->plan, &d->src) ? NULL : &d->src,
+	};
+	struct converse_flow *f;
+	struct dissect quote;
+	struct peer *p;
+
+	if (!dissect_quote(d->l4 + sizeof(struct wire_icmp),
+			   d->l4_len - sizeof(struct wire_icmp), &quote) ||
+	    quote.fragment || addr_is_v4(&quote.src) != addr_is_v4(&d->src))
+		return;
+	send_error(r, &e, &quote);
+	if (code->err == 0)
+		return;
+	f = converse_find_quoted(r->conversations, &quote, CONVERSE_THERE);
+	p = f ? f->owner : NULL;
+	if (p && !p->accepted)
+		refuse(p, code->err);
+}
+
+static void icmp_frame(struct recorded *r, const struct dissect *d)
+{
+	bool v4 = d->proto == WIRE_PROTO_ICMP;
+	struct icmpmsg_echo e;
+	struct icmpcode code;
+
+	if (addr_is_v4(&d->src) != v4 || d->l4_len < sizeof(struct wire_icmp))
+		return;
+	if (icmpcode_read((const void *)d->l4, v4, &code))
+		icmp_error(r, d, &code);
+	if (d->l4[0] != (v4 ? ECHO_REPLY_V4 : ECHO_REPLY_V6) ||
+	    plan_is_ours(r->plan, &d->src))
+		return;
+	if (d->l4_said > d->l4_len) {
+		r->cut++;
+		return;
+	}
+	e = echo_of(d);
 	stack_echo_reply(r->stack, &e);
 }
 
@@ -392,6 +428,12 @@ static void on_echo(struct stack_host *h, const struct icmpmsg_echo *e)
 {
 }
 
+/* Its ports are taken, or nobody looks any more. */
+static void on_leaving(struct converse_watch *w, struct converse_flow *f)
+{
+	refuse(f->owner, ETIMEDOUT);
+}
+
 struct recorded *recorded_new(struct converse *c)
 {
 	struct recorded *r = calloc(1, sizeof(*r));
@@ -400,7 +442,9 @@ struct recorded *recorded_new(struct converse *c)
 		return NULL;
 	r->hooks = (struct stack_host){
 		.tcp_open = on_tcp, .udp_input = on_udp, .echo_input = on_echo};
+	r->watch.leaving = on_leaving;
 	r->conversations = c;
+	converse_imitate(c, &r->watch);
 	TAILQ_INIT(&r->peers);
 	return r;
 }
@@ -438,4 +482,9 @@ void recorded_expect(struct recorded *r, struct converse_flow *f)
 uint64_t recorded_fragments(const struct recorded *r)
 {
 	return r->fragments;
+}
+
+uint64_t recorded_cut(const struct recorded *r)
+{
+	return r->cut;
 }

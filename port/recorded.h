@@ -10,7 +10,7 @@
 
 struct recorded;
 
-/* NULL without memory. @c is borrowed. */
+/* NULL without memory. @c is borrowed, and imitates from now on. */
 struct recorded *recorded_new(struct converse *c);
 /* Forgets its streams, which stack_free() ends; accepts NULL. */
 void recorded_free(struct recorded *r);
@@ -20,12 +20,15 @@ struct stack_host *recorded_hooks(struct recorded *r);
 void recorded_attach(struct recorded *r, struct stack *st,
 		     const struct plan *plan);
 
-/* The frame of the container that is fed next belongs to @f, NULL: to none. */
+/* The frame of the container that is fed next belongs to @f, NULL: to none. Only
+ * until then. */
 void recorded_expect(struct recorded *r, struct converse_flow *f);
 /* Frame @number, from the other side: does now what it did then. */
 void recorded_frame(struct recorded *r, const struct dissect *d,
 		    uint64_t number);
-/* Datagrams of the other side that came in fragments, which are not replayed. */
+/* Datagrams of the other side that are not replayed: those that came in
+ * fragments, and those of which the capture has not all. */
 uint64_t recorded_fragments(const struct recorded *r);
+uint64_t recorded_cut(const struct recorded *r);
 
 #endif

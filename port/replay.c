@@ -4,13 +4,13 @@
  * (port/recorded.c). */
 #include "port/replay.h"
 
-#include "pcap/differ.h"
-#include "pcap/dump.h"
 #include "pcap/record.h"
 #include "pcap/source.h"
 #include "port/config.h"
+#include "port/icmpcode.h"
 #include "port/recorded.h"
 #include "port/replay_host.h"
+#include "port/replay_out.h"
 #include "port/sides.h"
 #include "port/start.h"
 #include "stack/container_of.h"
@@ -31,8 +31,11 @@
 #define MEMORY_LIMIT (256u << 20)
 #define MAX_STREAMS  65536
 
-#define DIFFERENCES_MAX 20 /* lines */
-#define SCRIPT_MAX      (1u << 20)
+/* A longer silence, as of a clock that was set, is not lived through to its
+ * end. */
+#define SILENCE_MAX (24 * 3600 * NSEC_PER_SEC)
+
+#define SCRIPT_MAX (1u << 20)
 
 struct replay {
 	struct frame_sink sink;
@@ -42,8 +45,8 @@ struct replay {
 	struct recorded *recorded;    /* or ... */
 	struct replay_host *scripted; /* ... this one */
 	struct script *script;
-	struct source *in, *want;
-	struct dump *out;
+	struct source *in;
+	struct replay_out out;
 	FILE *report;
 
 	struct sides sides;
@@ -53,11 +56,12 @@ struct replay {
 	nsec_t now;                        /* of ours */
 	uint64_t number;                   /* of the frame in hand */
 	bool over; /* what the stack still sends does not count */
-	uint64_t fed, seen, sent, cut, backwards;
-	unsigned differences;
+	uint64_t fed, seen, sent, cut, huge, backwards;
 	uint8_t buf[RECORD_MAX];
 	struct fail why;
 	int err;
+	struct fail broken; /* how the capture ends before its end */
+	bool is_broken;
 };
 
 static nsec_t capture_time(const struct replay *r)
@@ -65,78 +69,62 @@ static nsec_t capture_time(const struct replay *r)
 	return r->first + r->now - BEGINNING;
 }
 
-/* What goes into the output and has to be as expected. */
-
-static void complain(struct replay *r, const char *what, uint64_t number)
-{
-	fprintf(r->report, "frame %llu: %s\n", (unsigned long long)number,
-		what);
-	r->differences++;
-}
-
-static void compare(struct replay *r, const uint8_t *bytes, size_t len)
-{
-	struct source_frame f;
-	struct differ_frame want, got = {bytes, len};
-	char prefix[32];
-	int more;
-
-	if (!r->want || r->differences >= DIFFERENCES_MAX)
-		return;
-	more = source_next(r->want, &f, &r->why);
-	if (more < 0)
-		r->err = more;
-	if (more <= 0) {
-		complain(r, "got one more than wanted", r->fed + r->sent);
-		return;
-	}
-	want = (struct differ_frame){f.bytes, f.have};
-	snprintf(prefix, sizeof(prefix),
-		 "frame %llu: ", (unsigned long long)f.number);
-	r->differences += differ_frames(&want, &got, prefix, r->report);
-	if (f.when == capture_time(r))
-		return;
-	fprintf(r->report, "%stime: wanted %lld ns, got %lld ns\n", prefix,
-		(long long)(f.when - r->first),
-		(long long)(r->now - BEGINNING));
-	r->differences++;
-}
-
 static void put_out(struct replay *r, const uint8_t *bytes, size_t len)
 {
-	compare(r, bytes, len);
-	if (!r->out || r->err < 0)
-		return;
-	r->err = dump_put(r->out, capture_time(r), bytes, len, len);
-	if (r->err < 0)
-		fail_set(&r->why, r->err, "%s", dump_error(r->out));
-}
-
-static void flush_out(struct replay *r)
-{
-	if (r->out && r->err == 0 && (r->err = dump_flush(r->out)) < 0)
-		fail_set(&r->why, r->err, "%s", dump_error(r->out));
+	if (r->err == 0)
+		r->err = replay_out_put(&r->out, capture_time(r), bytes, len,
+					&r->why);
 }
 
 /* How much of a frame anybody looks at: its headers, if nobody wants it all. */
 static size_t wanted(const struct replay *r)
 {
-	return r->out || r->want ? sizeof(r->buf) : HEADERS_MAX;
+	return replay_out_wants(&r->out) ? sizeof(r->buf) : HEADERS_MAX;
 }
 
-/* The first @have of @len bytes. */
-static void follow_ours(struct replay *r, const uint8_t *bytes, size_t have,
-			size_t len)
+/* The packet that an ICMP error quotes; false if @d is none. */
+static bool quote_of(const struct dissect *d, struct dissect *ret)
+{
+	const struct wire_icmp *icmp = (const void *)d->l4;
+	bool v4 = d->proto == WIRE_PROTO_ICMP;
+	struct icmpcode code;
+
+	if (!d->ip || d->fragment || (!v4 && d->proto != WIRE_PROTO_ICMPV6) ||
+	    addr_is_v4(&d->src) != v4 || d->l4_len < sizeof(*icmp) ||
+	    !icmpcode_read(icmp, v4, &code))
+		return false;
+	return dissect_quote(d->l4 + sizeof(*icmp), d->l4_len - sizeof(*icmp),
+			     ret);
+}
+
+static void follow_here(struct replay *r, const uint8_t *bytes, size_t len)
 {
 	struct converse_flow *f;
-	struct dissect d;
+	struct dissect d, quote;
 
-	if (!dissect_frame(bytes, have, &d) || !d.tcp)
+	if (!dissect_frame(bytes, len, &d))
 		return;
-	d.payload_len += len - have;
-	f = converse_ours_find(r->conversations, &d);
-	if (f)
-		converse_ours(f, &d, r->number);
+	if (d.tcp) {
+		f = converse_find(r->conversations, &d, CONVERSE_HERE);
+		if (f)
+			converse_here(f, &d, r->number);
+	} else if (quote_of(&d, &quote)) {
+		converse_find_quoted(r->conversations, &quote, CONVERSE_HERE);
+	}
+}
+
+static void follow_there(struct replay *r, const struct dissect *d)
+{
+	struct converse_flow *f;
+	struct dissect quote;
+
+	if (d->tcp) {
+		f = converse_find(r->conversations, d, CONVERSE_THERE);
+		if (f)
+			converse_there(r->conversations, f, d, r->number);
+	} else if (quote_of(d, &quote)) {
+		converse_find_quoted(r->conversations, &quote, CONVERSE_THERE);
+	}
 }
 
 static int put(struct frame_sink *sink, const struct frame *f)
@@ -149,7 +137,7 @@ static int put(struct frame_sink *sink, const struct frame *f)
 	len = record_copy(f, r->buf, wanted(r));
 	r->sent++;
 	put_out(r, r->buf, len);
-	follow_ours(r, r->buf, len, f->len);
+	follow_here(r, r->buf, len);
 	return 0;
 }
 
@@ -174,11 +162,13 @@ static nsec_t next_event(const struct replay *r)
 
 static void run_until(struct replay *r, nsec_t end)
 {
+	nsec_t lived = end - r->now > SILENCE_MAX ? r->now + SILENCE_MAX : end;
 	nsec_t at;
 
-	while ((at = next_event(r)) <= end) {
+	while ((at = next_event(r)) <= lived) {
 		set_time(r, at > r->now ? at : r->now);
 		stack_tick(r->stack);
+		stack_flush(r->stack);
 		if (r->scripted)
 			replay_host_tick(r->scripted);
 		stack_flush(r->stack);
@@ -220,6 +210,8 @@ static void translate_macs(const struct replay *r, uint8_t *b, size_t len)
 	const uint8_t *ours = r->policy.plan.mac;
 	struct wire_eth *eth = (struct wire_eth *)b;
 
+	if (len < WIRE_ETH_LEN)
+		return;
 	if (!(eth->dst[0] & 1) && is_other(r, eth->dst))
 		memcpy(eth->dst, ours, WIRE_MAC_LEN);
 	if (get16(eth->type) == WIRE_ETH_ARP &&
@@ -227,13 +219,25 @@ static void translate_macs(const struct replay *r, uint8_t *b, size_t len)
 		memcpy(b + arp_target, ours, WIRE_MAC_LEN);
 }
 
-static bool is_icmp_error(const struct dissect *d)
+/* Of the container's frame: what it acknowledges, or complains of, becomes ours.
+ * False if it is not to be fed. */
+static bool translate(struct replay *r, const struct dissect *d, bool open,
+		      struct converse_flow **ret)
 {
-	if (d->fragment || d->l4_len == 0)
-		return false;
-	/* destination unreachable, of either */
-	return (d->proto == WIRE_PROTO_ICMP && d->l4[0] == 3) ||
-	       (d->proto == WIRE_PROTO_ICMPV6 && d->l4[0] == 1);
+	struct dissect quote;
+
+	*ret = NULL;
+	if (d->tcp) {
+		*ret = converse_find(r->conversations, d, CONVERSE_CONTAINER);
+		if (*ret)
+			converse_container(*ret, d, open, r->number);
+		else if (r->answers)
+			converse_unfed(r->conversations);
+		return *ret || !r->answers;
+	}
+	if (quote_of(d, &quote))
+		converse_complaint(r->conversations, d, &quote);
+	return true;
 }
 
 static void feed(struct replay *r, struct chunk *k, size_t len)
@@ -246,22 +250,14 @@ static void feed(struct replay *r, struct chunk *k, size_t len)
 	translate_macs(r, b, len);
 	if (dissect_frame(b, len, &d)) {
 		off = guess_offload(&d, b);
-		if (d.tcp)
-			f = converse_find(r->conversations, &d, true);
-		if (d.tcp && !f && r->answers) {
-			converse_unfed(r->conversations);
+		if (!translate(r, &d, off.csum_partial, &f))
 			return;
-		}
-		if (f)
-			converse_container(f, &d, r->number);
-		else if (d.ip && is_icmp_error(&d))
-			converse_quoted(r->conversations, &d);
 	}
 	if (r->recorded)
 		recorded_expect(r->recorded, f);
 	r->fed++;
 	/* as on a wire: a checksum that was left open is complete there */
-	if (r->out || r->want)
+	if (replay_out_wants(&r->out))
 		put_out(r, r->buf,
 			record_copy(
 				&(struct frame){.iov = &(struct iovec){b, len},
@@ -270,6 +266,8 @@ static void feed(struct replay *r, struct chunk *k, size_t len)
 						.off = off},
 				r->buf, sizeof(r->buf)));
 	stack_input(r->stack, k, ALIGN, len, &off);
+	if (r->recorded)
+		recorded_expect(r->recorded, NULL);
 	stack_flush(r->stack);
 }
 
@@ -277,7 +275,11 @@ static void take_container(struct replay *r, const struct source_frame *f)
 {
 	struct chunk *k;
 
-	if (f->have < f->len || f->len > CHUNK_ROOM - ALIGN) {
+	if (f->len > CHUNK_ROOM - ALIGN) {
+		r->huge++;
+		return;
+	}
+	if (f->have < f->len) {
 		r->cut++;
 		return;
 	}
@@ -291,19 +293,13 @@ static void take_container(struct replay *r, const struct source_frame *f)
 	chunk_put(k);
 }
 
-static void take_other(struct replay *r, const struct source_frame *f,
-		       const struct dissect *d)
+static void take_other(struct replay *r, const struct dissect *d)
 {
-	struct converse_flow *flow;
-
 	r->seen++;
-	if (r->recorded) {
-		recorded_frame(r->recorded, d, f->number);
-	} else if (d->tcp) {
-		flow = converse_find(r->conversations, d, false);
-		if (flow)
-			converse_recorded(flow, d, f->number);
-	}
+	if (r->recorded)
+		recorded_frame(r->recorded, d, r->number);
+	else
+		follow_there(r, d);
 	stack_flush(r->stack);
 }
 
@@ -318,26 +314,25 @@ static void take_frame(struct replay *r, const struct source_frame *f)
 	else
 		run_until(r, at);
 	if (dissect_frame(f->bytes, f->have, &d) && is_other(r, d.eth->src))
-		take_other(r, f, &d);
+		take_other(r, &d);
 	else
 		take_container(r, f);
 }
 
+/* What there is of a capture that is cut off is replayed. */
 static void feed_all(struct replay *r)
 {
 	struct source_frame f;
-	int more;
+	int more = 1;
 
-	while (r->err == 0 && (more = source_next(r->in, &f, &r->why)) != 0) {
-		if (more < 0) {
-			r->err = more;
-			return;
-		}
+	while (r->err == 0 && (more = source_next(r->in, &f, &r->broken)) > 0)
 		take_frame(r, &f);
-	}
+	r->is_broken = more < 0;
 	if (r->err == 0)
 		run_until(r, r->now + REPLAY_TAIL);
 	r->over = true;
+	if (r->err == 0)
+		r->err = replay_out_end(&r->out, &r->why);
 }
 
 /* Setting up. */
@@ -347,9 +342,10 @@ static int find_sides(struct replay *r, const char *path)
 	struct source *s = source_open(path, &r->why);
 	struct source_frame f;
 	struct dissect d;
-	int more = -EINVAL;
 
-	while (s && (more = source_next(s, &f, &r->why)) > 0) {
+	if (!s)
+		return -EINVAL;
+	while (source_next(s, &f, &r->why) > 0) {
 		if (f.number == 1)
 			r->first = f.when;
 		if (dissect_frame(f.bytes, f.have, &d))
@@ -360,7 +356,7 @@ static int find_sides(struct replay *r, const char *path)
 	for (unsigned i = 0; i < r->sides.n; i++)
 		r->answers |= r->sides.mac[i].sent > 0 &&
 			      is_other(r, r->sides.mac[i].mac);
-	return more;
+	return 0;
 }
 
 static int read_script(struct replay *r, const char *path)
@@ -370,20 +366,20 @@ static int read_script(struct replay *r, const char *path)
 	size_t len = 0;
 	int err = -EINVAL;
 
-	if (f) {
+	if (f)
 		len = fread(text, 1, SCRIPT_MAX + 1, f);
-		fclose(f);
-	} else {
+	if (!f || ferror(f)) {
 		fail_errno(&r->why, "%s", path);
-	}
-	if (f && len > SCRIPT_MAX) {
+	} else if (len > SCRIPT_MAX) {
 		fail_set(&r->why, err, "%s: longer than %u bytes", path,
 			 SCRIPT_MAX);
-	} else if (f) {
+	} else {
 		text[len] = '\0';
 		r->script = script_parse(text, path, &r->why);
 		err = r->script ? 0 : err;
 	}
+	if (f)
+		fclose(f);
 	free(text);
 	return err;
 }
@@ -431,16 +427,11 @@ static int make_stack(struct replay *r)
 
 static int open_files(struct replay *r, const struct replay_config *c)
 {
-	struct dump_config dump = {.path = c->out, .patient = true};
+	struct replay_out_config out = {c->in, c->out, c->expect, r->first,
+					r->report};
 
 	r->in = source_open(c->in, &r->why);
-	if (!r->in)
-		return -EINVAL;
-	if (c->expect && !(r->want = source_open(c->expect, &r->why)))
-		return -EINVAL;
-	if (c->out && !(r->out = dump_open(&dump, &r->why)))
-		return -EINVAL;
-	return 0;
+	return r->in ? replay_out_open(&r->out, &out, &r->why) : -EINVAL;
 }
 
 static int set_up(struct replay *r, const struct replay_config *c)
@@ -457,7 +448,7 @@ static int set_up(struct replay *r, const struct replay_config *c)
 				"a capture is read twice: want a file, not "
 				"'-'");
 	r->policy = (struct policy){start_plan(&config), true};
-	r->conversations = converse_new();
+	r->conversations = converse_new(r->report);
 	if (!r->conversations)
 		return fail_set(&r->why, -ENOMEM, "no memory");
 	err = find_sides(r, c->in);
@@ -479,20 +470,10 @@ static void tear_down(struct replay *r)
 	converse_free(r->conversations);
 	script_free(r->script);
 	source_close(r->in);
-	source_close(r->want);
-	dump_close(r->out);
+	replay_out_close(&r->out);
 }
 
 /* The end. */
-
-static void expect_no_more(struct replay *r)
-{
-	struct source_frame f;
-
-	while (r->want && r->differences < DIFFERENCES_MAX &&
-	       source_next(r->want, &f, &r->why) > 0)
-		complain(r, "wanted, and did not come", f.number);
-}
 
 static void say_number(FILE *to, uint64_t n, const char *what)
 {
@@ -520,37 +501,43 @@ static void report(struct replay *r)
 		(unsigned long long)r->sent);
 	say_number(r->report, r->cut,
 		   "not fed: cut off when captured (tcpdump -s 0 keeps all)");
+	say_number(r->report, r->huge,
+		   "not fed: larger than any frame of a tap");
 	say_number(r->report, r->backwards, "with a time before the last");
-	if (r->recorded)
+	if (r->recorded) {
 		say_number(r->report, recorded_fragments(r->recorded),
 			   "fragments of answers not replayed");
+		say_number(r->report, recorded_cut(r->recorded),
+			   "answers not replayed: cut off when captured");
+	}
 	say_drops(r);
-	converse_report(r->conversations, r->report);
-	if (r->want && r->differences == 0)
+	converse_report(r->conversations);
+	if (r->out.want && r->out.differences == 0)
 		fputs("all as expected\n", r->report);
 }
 
-int replay_run(const struct replay_config *config, FILE *to, FILE *err)
+int replay_run(const struct replay_config *config, FILE *out, FILE *err)
 {
 	struct replay *r = calloc(1, sizeof(*r));
+	bool takes_stdout = config->out && strcmp(config->out, "-") == 0;
 	int status = 1;
 
 	if (!r) {
 		fputs("tapir replay: no memory\n", err);
 		return 1;
 	}
-	r->report = to;
+	r->report = takes_stdout ? err : out;
 	r->err = set_up(r, config);
 	if (r->err == 0)
 		feed_all(r);
-	flush_out(r);
 	if (r->err == 0) {
-		expect_no_more(r);
 		report(r);
-		status = r->differences ? 1 : 0;
+		status = r->out.differences || r->is_broken ? 1 : 0;
 	} else {
 		fprintf(err, "tapir replay: %s\n", r->why.text);
 	}
+	if (r->is_broken)
+		fprintf(err, "tapir replay: %s\n", r->broken.text);
 	tear_down(r);
 	free(r);
 	return status;

@@ -22,8 +22,9 @@ struct replay_config {
 /* For how long the clock goes on behind the last frame. */
 #define REPLAY_TAIL (5 * NSEC_PER_SEC)
 
-/* Says on @report what happened, on @err what went wrong. 0; 1 if something went
- * wrong or --expect expected otherwise. */
-int replay_run(const struct replay_config *config, FILE *report, FILE *err);
+/* Says on @out what happened (on @err if the frames go to stdout), on @err what
+ * went wrong. 0; 1 if something went wrong, the capture is cut off, or --expect
+ * expected otherwise. */
+int replay_run(const struct replay_config *config, FILE *out, FILE *err);
 
 #endif
