@@ -82,6 +82,8 @@ static void take_ip4(struct dissect *d, struct view v)
 	d->dst = addr_from_v4(get32(h->dst));
 	d->proto = h->proto;
 	d->fragment = get16(h->frag) & (WIRE_IP4_MF | WIRE_IP4_OFFS);
+	d->frag_at = (uint16_t)((get16(h->frag) & WIRE_IP4_OFFS) * 8);
+	d->frag_id = get16(h->id);
 	take_l4(d, &v, total - header);
 }
 
@@ -97,11 +99,14 @@ static bool skip_extension(struct dissect *d, struct view *v, size_t *said)
 	if (v->left < len || *said < len)
 		return false;
 	h = v->at;
-	if (d->proto == EXT_FRAGMENT)
+	if (d->proto == EXT_FRAGMENT) {
 		/* offset and M; an atomic fragment has neither */
 		d->fragment = d->fragment || get16(h + 2) & 0xfff9;
-	else
+		d->frag_at = get16(h + 2) & 0xfff8;
+		d->frag_id = get32(h + 4);
+	} else {
 		len = ((size_t)h[1] + 1) * 8;
+	}
 	if (*said < len || !view_take(v, len))
 		return false;
 	d->proto = h[0];

@@ -14,6 +14,8 @@ struct dissect {
 	struct in6_addr src, dst; /* v4 mapped */
 	uint8_t proto;            /* WIRE_PROTO_*, after extension headers */
 	bool fragment;            /* of a packet: then l4 is not looked at */
+	uint16_t frag_at;         /* the fragment's place, in bytes */
+	uint32_t frag_id;
 	const uint8_t *l4;
 	size_t l4_len;  /* as the IP header says, and as far as captured */
 	size_t l4_said; /* as the IP header says */
