@@ -1,4 +1,5 @@
 #include "port/cli.h"
+#include "port/cli_flows.h"
 #include "port/cli_replay.h"
 #include "port/start.h"
 
@@ -9,6 +10,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv, FILE *out, FILE *err);
 } commands[] = {
+	{"flows", cli_flows},
 	{"replay", cli_replay},
 };
 
