@@ -9,7 +9,11 @@
  * room for the difference of any two. */
 #define SECONDS_MAX ((int64_t)UINT32_MAX)
 
+/* stdio alone reads a page at a time. */
+#define BUFFER (256u << 10)
+
 struct source {
+	char buffer[BUFFER];
 	pcap_t *pcap;
 	char *path;
 	uint64_t count;
@@ -27,23 +31,46 @@ static int check_link(pcap_t *p, const char *path, struct fail *why)
 			name ? name : "unknown", link);
 }
 
+static FILE *open_file(struct source *s, struct fail *why)
+{
+	FILE *f;
+
+	if (strcmp(s->path, "-") == 0)
+		return stdin;
+	f = fopen(s->path, "re");
+	if (!f)
+		fail_errno(why, "%s", s->path);
+	else
+		setvbuf(f, s->buffer, _IOFBF, sizeof(s->buffer));
+	return f;
+}
+
+static int open_pcap(struct source *s, struct fail *why)
+{
+	char err[PCAP_ERRBUF_SIZE];
+	FILE *f = open_file(s, why);
+
+	if (!f)
+		return -EINVAL;
+	s->pcap = pcap_fopen_offline_with_tstamp_precision(
+		f, PCAP_TSTAMP_PRECISION_NANO, err);
+	if (s->pcap)
+		return check_link(s->pcap, s->path, why);
+	if (f != stdin)
+		fclose(f);
+	return fail_set(why, -EINVAL, "%s: %s", s->path, err);
+}
+
 struct source *source_open(const char *path, struct fail *why)
 {
 	struct source *s = calloc(1, sizeof(*s));
-	char err[PCAP_ERRBUF_SIZE];
 
-	if (!s || !(s->path = strdup(path))) {
+	if (s && (s->path = strdup(path))) {
+		if (open_pcap(s, why) == 0)
+			return s;
+	} else {
 		fail_set(why, -ENOMEM, "%s: no memory", path);
-		free(s);
-		return NULL;
 	}
-	s->pcap = pcap_open_offline_with_tstamp_precision(
-		path, PCAP_TSTAMP_PRECISION_NANO, err);
-	if (!s->pcap)
-		fail_set(why, -EINVAL, strstr(err, path) ? "%s%s" : "%s: %s",
-			 strstr(err, path) ? "" : path, err);
-	if (s->pcap && check_link(s->pcap, path, why) == 0)
-		return s;
 	source_close(s);
 	return NULL;
 }
