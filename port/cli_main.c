@@ -8,17 +8,21 @@ static void print_help(FILE *to)
 {
 	fputs("Usage: tapir run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	      "       tapir slirp4netns [OPTION]... PID|PATH|FD [TAPNAME]\n"
+	      "       tapir flows|replay [OPTION]... IN.pcap\n"
 	      "       tapir --help | --version\n"
 	      "User-mode networking for rootless containers.\n\n"
 	      "run          run a command in a network namespace of its own\n"
 	      "slirp4netns  connect an existing namespace, with the options "
 	      "of slirp4netns\n"
-	      "             (also when tapir is called by that name)\n\n"
+	      "             (also when tapir is called by that name)\n"
+	      "flows        list the conversations of a capture\n"
+	      "replay       feed a capture into tapir's stack\n\n"
 	      "Examples:\n"
 	      "  tapir run curl https://example.org/\n"
 	      "  tapir run --no-host-loopback -- bash\n"
 	      "  tapir slirp4netns --configure --mtu=65520 --enable-ipv6 "
-	      "$PID tap0\n\n"
+	      "$PID tap0\n"
+	      "  tapir flows IN.pcap\n\n"
 	      "Each has its own --help.\n",
 	      to);
 }
@@ -59,8 +63,8 @@ enum cli_verdict cli_main(int argc, char **argv, struct config *ret, FILE *out,
 		return CLI_DONE;
 	}
 	fprintf(err,
-		"tapir: unknown %s '%s': want run, slirp4netns, --help or "
-		"--version\n",
+		"tapir: unknown %s '%s': want run, slirp4netns, flows, "
+		"replay, --help or --version\n",
 		word[0] == '-' ? "option" : "command", word);
 	return CLI_BAD;
 }

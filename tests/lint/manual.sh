@@ -30,7 +30,7 @@ long_names()
 	grep -ohE -e '--[a-z][-a-z0-9]+' "$1" | sort -u
 }
 
-for front in "" run slirp4netns replay; do
+for front in "" run slirp4netns replay flows; do
 	# shellcheck disable=SC2086
 	"$1" $front --help
 done >"$tmp/help"
