@@ -248,6 +248,8 @@ static void hear(struct converse_side *s, const struct dissect *d)
 
 	if (d->flags & WIRE_TCP_SYN)
 		end++;
+	if (s->fin && end == s->fin_at) /* behind its FIN, which is no byte */
+		end--;
 	if (after(end, s->top) && end - s->top <= WINDOW_MAX) {
 		s->sent += end - s->top;
 		s->top = end;

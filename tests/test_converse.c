@@ -211,6 +211,22 @@ static void test_a_fin_is_no_byte(void **state)
 	expect(b, ": 5 up, 7 down, closed\n");
 }
 
+/* As when both end at once: its last word follows its FIN. */
+static void test_a_fin_is_no_byte_for_what_follows_it(void **state)
+{
+	struct bed *b = *state;
+
+	converse_imitate(b->c, &b->watch);
+	handshake(b);
+	say(b, CONVERSE_CONTAINER, FIN | ACK, GUEST + 1, THERE + 1, 0);
+	say(b, CONVERSE_THERE, FIN | ACK, THERE + 1, GUEST + 1, 0);
+	say(b, CONVERSE_HERE, ACK, HERE + 1, GUEST + 2, 0);
+	say(b, CONVERSE_HERE, FIN | ACK, HERE + 1, GUEST + 2, 0);
+	say(b, CONVERSE_CONTAINER, ACK, GUEST + 2, THERE + 2, 0);
+	say(b, CONVERSE_THERE, ACK, THERE + 2, GUEST + 2, 0);
+	expect(b, "0 up, 0 down, closed\n");
+}
+
 static void test_what_was_never_sent_is_not_acknowledged(void **state)
 {
 	struct bed *b = *state;
@@ -332,6 +348,7 @@ int main(void)
 		CASE(test_more_than_four_gigabytes_are_counted),
 		CASE(test_bytes_that_were_cut_off_count),
 		CASE(test_a_fin_is_no_byte),
+		CASE(test_a_fin_is_no_byte_for_what_follows_it),
 		CASE(test_what_was_never_sent_is_not_acknowledged),
 		CASE(test_only_a_reset_at_the_edge_is_believed),
 		CASE(test_a_reset_of_ours_alone_parts),
