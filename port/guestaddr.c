@@ -153,29 +153,47 @@ unsigned guestaddr_changes(const struct guestaddr *g)
 	return g->changes;
 }
 
+/* Would the container take @client for somebody on a link that is not the tap,
+ * or for itself? */
+static bool is_behind(const struct guestaddr *g, const struct netaddr_entry *e,
+		      const struct in6_addr *client)
+{
+	bool tap = g->plan->shared && strcmp(e->ifname, g->ifname) == 0;
+
+	/* Never true for another family. */
+	return tap ? addr_equal(client, &e->addr)
+		   : addr_in_prefix(client, &e->addr, e->bits);
+}
+
 bool guestaddr_is_local(const struct guestaddr *g, const struct in6_addr *a)
 {
+	const struct plan *plan = g->plan;
 	const struct netaddr_entry *list = NULL;
 	size_t n = 0;
 
-	if (plan_on_link(g->plan, a))
+	if (plan_on_link(plan, a) && (!plan->shared || plan_is_ours(plan, a)))
 		return true;
 	if (g->known)
 		list = netaddr_list(g->na, &n);
 	for (size_t i = 0; i < n; i++) {
-		/* Never true for another family. */
-		if (addr_in_prefix(a, &list[i].addr, list[i].bits))
+		if (is_behind(g, &list[i], a))
 			return true;
 	}
-	return false;
+	return !g->known &&
+	       addr_equal(a, addr_is_v4(a) ? &plan->guest4 : &plan->guest6);
 }
 
 struct in6_addr guestaddr_show(const struct guestaddr *g,
 			       const struct in6_addr *client, bool v4)
 {
-	if (addr_is_v4(client) == v4 && !addr_is_unspecified(client) &&
-	    !addr_is_loopback(client) && !addr_is_linklocal(client) &&
-	    !addr_is_multicast(client) && !guestaddr_is_local(g, client))
-		return *client;
-	return v4 ? g->plan->gateway4 : g->plan->gateway6;
+	bool local = guestaddr_is_local(g, client);
+
+	if (addr_is_loopback(client) || addr_is_v4(client) != v4)
+		return plan_loopback(g->plan, v4);
+	if (local && g->plan->shared)
+		return plan_host(g->plan, v4);
+	if (local || addr_is_unspecified(client) || addr_is_linklocal(client) ||
+	    addr_is_multicast(client))
+		return v4 ? g->plan->gateway4 : g->plan->gateway6;
+	return *client;
 }

@@ -8,12 +8,16 @@
 
 struct policy {
 	struct plan plan;
-	bool host_loopback; /* gateway4/gateway6 mean the host's loopback */
+	/* Do loop4 and loop6 lead there? Else they are unreachable. */
+	bool host_loopback;
+	/* The host's own addresses, which self4 and self6 stand for; :: where
+	 * there is none. */
+	struct in6_addr own4, own6;
 };
 
 enum policy_verdict {
 	POLICY_HOST,   /* dial *ret */
-	POLICY_DNS,    /* the resolver alias, port 53: port/dns decides */
+	POLICY_DNS,    /* the resolver, port 53: port/resolver decides */
 	POLICY_REFUSE, /* answer net unreachable */
 	POLICY_DROP,   /* say nothing, count */
 };
@@ -23,7 +27,8 @@ enum policy_verdict policy_out(const struct policy *p,
 			       const struct endpoint *dst,
 			       struct endpoint *ret);
 /* How the container sees host address @from as the source of what it gets:
- * loopback is shown as the gateway of that family. */
+ * loopback and the host's own address by the names that it has for them, without
+ * any as the gateway of that family. */
 struct in6_addr policy_in(const struct policy *p, const struct in6_addr *from);
 
 #endif

@@ -447,7 +447,8 @@ static int set_up(struct replay *r, const struct replay_config *c)
 		return fail_set(&r->why, -EINVAL,
 				"a capture is read twice: want a file, not "
 				"'-'");
-	r->policy = (struct policy){start_plan(&config), true};
+	r->policy = (struct policy){.plan = start_plan(&config),
+				    .host_loopback = true};
 	r->conversations = converse_new(r->report);
 	if (!r->conversations)
 		return fail_set(&r->why, -ENOMEM, "no memory");

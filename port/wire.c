@@ -156,7 +156,10 @@ struct wire *wire_new(const struct config *config, const struct plan *plan,
 		fail_set(why, -ENOMEM, "cannot start the stack: no memory");
 		return NULL;
 	}
-	w->policy = (struct policy){*plan, config->host_loopback};
+	w->policy = (struct policy){
+		.plan = *plan,
+		.host_loopback = config->host_loopback,
+	};
 	w->relays.loop = loop;
 	w->relays.policy = &w->policy;
 	w->relays.source.v4 = config->outbound4;
