@@ -26,6 +26,9 @@ void config_fini(struct config *c)
 	free(c->rules);
 	c->rules = NULL;
 	c->rule_count = 0;
+	free(c->lane_rules);
+	c->lane_rules = NULL;
+	c->lane_rule_count = 0;
 }
 
 bool config_captures_to_stdout(const struct config *c)
@@ -33,14 +36,23 @@ bool config_captures_to_stdout(const struct config *c)
 	return c->pcap.path && strcmp(c->pcap.path, "-") == 0;
 }
 
-int config_add_rule(struct config *c, const struct rule *r)
+static int append(struct rule **rules, size_t *count, const struct rule *r)
 {
-	struct rule *more =
-		realloc(c->rules, (c->rule_count + 1) * sizeof(*more));
+	struct rule *more = realloc(*rules, (*count + 1) * sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
-	c->rules = more;
-	c->rules[c->rule_count++] = *r;
+	*rules = more;
+	more[(*count)++] = *r;
 	return 0;
+}
+
+int config_add_rule(struct config *c, const struct rule *r)
+{
+	return append(&c->rules, &c->rule_count, r);
+}
+
+int config_add_lane_rule(struct config *c, const struct rule *r)
+{
+	return append(&c->lane_rules, &c->lane_rule_count, r);
 }

@@ -46,6 +46,17 @@ struct config {
 
 	struct rule *rules; /* published from the start; owned */
 	size_t rule_count;
+	/* The loopback lane (DESIGN D14); with none of these there is none: */
+	bool loopback; /* a client that nobody answers through the tap is led
+			* to the container's own 127.0.0.1 or ::1 */
+	bool splice;   /* clients on the host's loopback are led there first;
+			* TCP */
+	/* Ports of the host's 127.0.0.1 and ::1, host_port to host_port_end,
+	 * that the container reaches through its own of these, from guest_port
+	 * on; owned. ->families is where the container listens; the rest is
+	 * not looked at. */
+	struct rule *lane_rules;
+	size_t lane_rule_count;
 	const char *api_path;    /* NULL: no API socket */
 	bool api_any_is_ipv4;    /* there, no address means 0.0.0.0 alone */
 	bool follow;             /* rules follow unless they say otherwise */
@@ -61,11 +72,12 @@ struct config {
 /* slirp4netns' defaults: 10.0.2.0/24, MTU 1500, IPv4 only, host loopback and
  * dns on, no descriptors. */
 struct config config_default(void);
-/* Frees the rules. */
+/* Frees the rules of both kinds. */
 void config_fini(struct config *c);
 /* Is stdout a capture's, where nobody else may write? */
 bool config_captures_to_stdout(const struct config *c);
-/* One more rule. 0 or -ENOMEM. */
+/* One more of ->rules; one more of ->lane_rules. 0 or -ENOMEM. */
 int config_add_rule(struct config *c, const struct rule *r);
+int config_add_lane_rule(struct config *c, const struct rule *r);
 
 #endif
