@@ -360,7 +360,7 @@ static void test_datagrams_and_pings_are_answered_as_recorded(void **state)
 					 .len = r->sent.rec[i].len};
 		struct frames_seen s = frames_read(&got);
 
-		answer |= s.proto == WIRE_PROTO_UDP &&
+		answer |= s.proto == WIRE_PROTO_UDP && s.l4_len == 8 + 7 &&
 			  memcmp(s.l4 + 8, "come in", 7) == 0;
 		pong |= s.proto == WIRE_PROTO_ICMP && s.l4[0] == 0 &&
 			memcmp(s.l4 + 4, echo, sizeof(echo)) == 0;

@@ -195,9 +195,11 @@ static void test_many_conversations_take_no_more_memory_than_few(void **state)
 	recording_down(r, &web, RST, 0, 1, NULL, 0);
 	recording_replay(r, false, NULL);
 	assert_int_equal(r->status, 0);
-	for (at = r->said; (at = strstr(at, "\ntcp ")); at++)
-		lines++;
-	lines += strncmp(r->said, "tcp ", 4) == 0;
+	/* strstr(3) under a sanitizer reads to the end of all each time */
+	for (at = r->said; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		lines += strncmp(at, "tcp ", 4) == 0;
+	}
 	assert_true(lines >= CONVERSE_MAX + 5000);
 	recording_expect(r, "tcp 10.0.2.100:40000 -> 198.51.100.7:80: 0 up, 0 "
 			    "down, refused\n");
