@@ -50,7 +50,7 @@ struct program {
 	int status;      /* of the command */
 	/* Were they open when we started? Numbers that were not may be those of
 	 * our own descriptors now. */
-	bool ready_open, exit_open;
+	bool ready_open, exit_open, stdout_open;
 };
 
 struct plan start_plan(const struct config *c)
@@ -202,6 +202,8 @@ static int set_up(struct program *p, struct fail *why)
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A capture that may not grow ends by an error, not all of us. */
+	signal(SIGXFSZ, SIG_IGN);
 	raise_limits();
 	p->loop = loop_new(NULL);
 	if (!p->loop)
@@ -271,6 +273,9 @@ static int begin(struct program *p, struct fail *why)
 {
 	const struct config *c = p->config;
 
+	if (config_captures_to_stdout(c) && !p->stdout_open)
+		return fail_set(why, -EBADF,
+				"cannot write capture stdout: it is closed");
 	if (c->target == CONFIG_TARGET_RUN) {
 		p->run.ended = on_command_end;
 		p->run.stdout_is_taken = config_captures_to_stdout(c);
@@ -320,6 +325,7 @@ int start(const struct config *config)
 		.exit.fd = -1,
 		.ready_open = is_open(config->ready_fd),
 		.exit_open = is_open(config->exit_fd),
+		.stdout_open = is_open(STDOUT_FILENO),
 	};
 	bool helped = config->talk && config->target != CONFIG_TARGET_TAPFD;
 	struct fail why;
