@@ -72,10 +72,20 @@ void capturing_watch(struct capturing *c)
 
 void capturing_fini(struct capturing *c)
 {
+	uint64_t dropped;
+	bool running;
+
 	if (!c->loop)
 		return;
 	loop_timer_clear(c->loop, &c->flush);
+	running = capture_running(&c->capture);
 	capture_fini(&c->capture);
+	dropped = capture_stats(&c->capture).dropped;
+	if (running && dropped > 0)
+		fprintf(c->log,
+			"tapir: the capture %s lacks frames, since its reader "
+			"was too slow: %llu\n",
+			c->path, (unsigned long long)dropped);
 }
 
 int capturing_start(struct capturing *c, const struct capturing_config *config,

@@ -34,7 +34,7 @@ void capturing_init(struct capturing *c, struct loop *loop,
 /* From now on what waits is written when the loop idles. After whoever sends
  * frames at the end of a turn. */
 void capturing_watch(struct capturing *c);
-/* Ends what runs. The hook stays known to the loop: no turn may follow. All
+/* Ends what runs; says so if it lacks frames. The hook stays known to the loop: no turn may follow. All
  * zero: no-op. */
 void capturing_fini(struct capturing *c);
 

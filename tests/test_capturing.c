@@ -218,6 +218,29 @@ static void test_a_slow_reader_is_waited_for_by_the_clock(void **state)
 	close(fd);
 }
 
+static void test_at_its_end_it_says_what_is_not_in_it(void **state)
+{
+	struct bed *b = *state;
+	struct fail why;
+	static const uint8_t zeros[1400];
+	unsigned frames = 2 * DUMP_BUFFER / sizeof(zeros);
+	int fd;
+
+	assert_int_equal(mkfifo(b->path, 0600), 0);
+	fd = open(b->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fd >= 0);
+	frames_udp(&b->frame, "10.0.2.100", 1, "10.0.2.3", 53, zeros,
+		   sizeof(zeros));
+	assert_int_equal(start(b, b->path, &why), 0);
+	while (frames-- > 0 && !capture_stats(&b->c.capture).dropped)
+		send_frame(b);
+	capturing_fini(&b->c);
+	fflush(b->of_log);
+	assert_non_null(strstr(b->log, "x.pcap lacks frames"));
+	assert_string_equal(strrchr(b->log, ':'), ": 1\n");
+	close(fd);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -229,6 +252,7 @@ int main(void)
 		CASE(test_a_capture_that_fails_ends_and_the_network_goes_on),
 		CASE(test_one_capture_at_a_time_and_again_after_its_end),
 		CASE(test_a_slow_reader_is_waited_for_by_the_clock),
+		CASE(test_at_its_end_it_says_what_is_not_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
