@@ -83,8 +83,9 @@ static void flush_last(struct capture *c)
 {
 	bool failed = dump_flush(c->last) < 0;
 
+	/* Once the next one runs, its failure would be taken for that one's. */
 	if (failed || !dump_waiting(c->last))
-		end(c, &c->last, failed);
+		end(c, &c->last, failed && !c->dump);
 }
 
 int capture_start(struct capture *c, const struct dump_config *config,

@@ -295,6 +295,27 @@ static void test_a_stop_does_not_wait_and_loses_nothing(void **state)
 	assert_int_equal(b->failures, 0);
 }
 
+static void test_what_an_old_reader_does_is_nothing_to_the_next(void **state)
+{
+	struct bed *b = *state;
+	char path[SAVEFILE_PATH], next[SAVEFILE_PATH];
+	int fd = make_fifo(b, path);
+
+	signal(SIGPIPE, SIG_IGN);
+	start(b, &(struct dump_config){.path = path}, false);
+	make_udp(b, 50000);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(send_frame(b, &plain), 0);
+	capture_stop(&b->c);
+	start(b, &(struct dump_config){.path = path_of(b, "f", next)}, false);
+	close(fd);
+	capture_flush(&b->c);
+	signal(SIGPIPE, SIG_DFL);
+	assert_int_equal(b->failures, 0);
+	assert_true(capture_running(&b->c));
+	assert_false(capture_waiting(&b->c));
+}
+
 static void make_super(struct bed *b, struct offload *off)
 {
 	frames_tcp(&b->frame, &(struct frames_tcp){
@@ -398,6 +419,7 @@ int main(void)
 		ON_BED(test_a_failure_is_told_once_and_the_network_goes_on),
 		ON_BED(test_a_reader_that_goes_away_ends_the_capture),
 		ON_BED(test_a_stop_does_not_wait_and_loses_nothing),
+		ON_BED(test_what_an_old_reader_does_is_nothing_to_the_next),
 		ON_BED(test_a_super_frame_is_one_record_or_its_segments),
 		ON_BED(test_a_frame_longer_than_any_packet_is_cut),
 		ON_BED(test_only_what_passes_the_filter_is_recorded),
