@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <nss.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define RECORD_HEADER 16     /* bytes before each frame in a file */
+#define FILE_HEADER   24     /* bytes at the beginning of a file, ... */
+#define RECORD_HEADER 16     /* ... and before each frame in it */
 #define SNAPLEN_ALL   262144 /* libpcap's own maximum */
 #define NAME_LEN      4096
 /* Written at once while the output keeps up: so much stays in the cache. */
@@ -223,6 +225,37 @@ static void wait_for_room(const struct dump *d, int ms)
 	poll(&p, 1, ms);
 }
 
+/* A disk fills up in the middle of a record; the file shall end with a whole
+ * one, and the numbers be true. A plain file has taken all before, so that the
+ * ring begins with a record, or with the file's header. */
+static void drop_unwritten(struct dump *d)
+{
+	size_t all = d->head + d->used, whole = 0;
+	size_t at = d->file_bytes == all ? FILE_HEADER : 0;
+	off_t end = lseek(d->fd, 0, SEEK_CUR);
+	struct stat st;
+	uint32_t len;
+
+	if (all > DUMP_BUFFER || fstat(d->fd, &st) < 0 ||
+	    !S_ISREG(st.st_mode) || end != st.st_size)
+		return;
+	if (at <= d->head)
+		whole = at;
+	for (; at + RECORD_HEADER <= all; at += RECORD_HEADER + len) {
+		memcpy(&len, d->ring + at + RECORD_HEADER / 2, sizeof(len));
+		if (at + RECORD_HEADER + len <= d->head) {
+			whole = at + RECORD_HEADER + len;
+			continue;
+		}
+		d->stats.frames--;
+		d->stats.dropped++;
+	}
+	d->stats.bytes -= all - whole;
+	/* What fails here has been said already. */
+	if (ftruncate(d->fd, end - (off_t)(d->head - whole)) < 0)
+		errno = 0;
+}
+
 int dump_flush(struct dump *d)
 {
 	while (d->used > 0 && d->failed == 0) {
@@ -230,8 +263,11 @@ int dump_flush(struct dump *d)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno != EAGAIN)
-			return fail_number(d, -errno);
+		if (n < 0 && errno != EAGAIN) {
+			fail_number(d, -errno);
+			drop_unwritten(d);
+			return d->failed;
+		}
 		if (n <= 0 && !d->patient)
 			break;
 		if (n <= 0) {
@@ -288,7 +324,7 @@ int dump_put(struct dump *d, nsec_t when, const uint8_t *bytes, size_t have,
 		return 0;
 	if (have > d->snap)
 		h.caplen = (bpf_u_int32)d->snap;
-	if (d->size && d->file_bytes >= d->size && next_file(d) < 0)
+	if (d->size && d->file_bytes > d->size && next_file(d) < 0)
 		return d->failed;
 	if (d->used >= d->flush_at && dump_flush(d) < 0)
 		return d->failed;
@@ -374,16 +410,36 @@ static size_t filter_reach(const struct bpf_program *p)
 	return reach < SNAPLEN_ALL ? (size_t)reach : SNAPLEN_ALL;
 }
 
+/* libpcap asks getaddrinfo(3), and a name server that keeps silent would hold up
+ * the network of the container. Files never do. */
+static int look_up_in_files(void)
+{
+	return __nss_configure_lookup("hosts", "files") == 0 &&
+			       __nss_configure_lookup("networks", "files") == 0
+		       ? 0
+		       : -errno;
+}
+
 static int compile(struct dump *d, const char *filter, struct fail *why)
 {
+	static const char unknown[] = "unknown host";
+	const char *text;
 	size_t reach;
 
 	if (!filter)
 		return 0;
+	if (look_up_in_files() < 0)
+		return fail_errno(why, "capture filter: NSS");
 	if (pcap_compile(d->dead, &d->filter, filter, 1, PCAP_NETMASK_UNKNOWN) <
-	    0)
-		return fail_set(why, -EINVAL, "capture filter '%s': %s", filter,
-				pcap_geterr(d->dead));
+	    0) {
+		text = pcap_geterr(d->dead);
+		return fail_set(why, -EINVAL, "capture filter '%s': %s%s",
+				filter, text,
+				strncmp(text, unknown, strlen(unknown)) == 0
+					? ": want an address, since no name "
+					  "server is asked"
+					: "");
+	}
 	d->has_filter = true;
 	reach = filter_reach(&d->filter);
 	if (reach > d->room)

@@ -18,11 +18,12 @@ struct dump;
 
 struct dump_config {
 	const char *path;   /* "-": stdout */
-	const char *filter; /* pcap-filter(7); NULL: everything. Names in it are
-			     * looked up, which may take its time */
+	const char *filter; /* pcap-filter(7); NULL: everything. From the first
+			     * on, this process finds names of hosts and
+			     * networks in files only: DNS takes its time */
 	unsigned snaplen;   /* bytes of a frame that are kept; 0: all */
-	uint64_t size;      /* bytes after which the next file begins, as
-			     * tcpdump's -C; 0: never */
+	uint64_t size;      /* a file with more bytes is followed by the next,
+			     * as tcpdump's -C; 0: never */
 	unsigned files;     /* with size: how many there are at most, the oldest
 			     * is written over, as tcpdump's -W; 0: no limit */
 	bool patient;       /* wait for a slow reader: nothing is dropped */
@@ -31,7 +32,7 @@ struct dump_config {
 struct dump_stats {
 	uint64_t frames;  /* written, or waiting to be */
 	uint64_t bytes;   /* of files, so far */
-	uint64_t dropped; /* did not fit into the buffer */
+	uint64_t dropped; /* did not fit into the buffer, or on a full disk */
 };
 
 /* Opens the (first) file and writes its header. NULL with the reason: a filter

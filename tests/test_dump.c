@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +202,30 @@ static void test_a_bad_filter_is_refused_in_words(void **state)
 	assert_false(exists(path)); /* nothing was overwritten for it */
 }
 
+/* Whoever asks a name server waits for it. */
+static void test_the_hosts_of_a_filter_are_not_looked_up(void **state)
+{
+	static const char *const good[] = {
+		"host 10.0.2.3 or net 10.0.0.0/8",
+		"ip6 host fd00::3 or net fd00::/64",
+		"ether host 52:55:0a:00:02:02",
+		"port domain or portrange 1-9",
+	};
+	char path[SAVEFILE_PATH];
+	struct fail why = refused(
+		&(struct dump_config){.path = savefile_path(state, "f", path),
+				      .filter = "host www.example.com"});
+
+	assert_string_equal(why.text,
+			    "capture filter 'host www.example.com': unknown "
+			    "host 'www.example.com': want an address, since no "
+			    "name server is asked");
+	refused(&(struct dump_config){.path = path, .filter = "net example"});
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		dump_close(open_dump(&(struct dump_config){.path = path,
+							   .filter = good[i]}));
+}
+
 static void test_what_cannot_be_written_is_refused_in_words(void **state)
 {
 	char path[SAVEFILE_PATH];
@@ -261,12 +287,12 @@ static void expect_counted(const char *path, unsigned from, unsigned n)
 	savefile_free(&s);
 }
 
-/* Two frames are more than the size of 100. */
+/* One frame is the size of 100, not more; two are. So does tcpdump. */
 static void test_a_size_begins_new_files_numbered_from_one(void **state)
 {
 	char path[SAVEFILE_PATH], next[SAVEFILE_PATH];
 	struct dump *d = open_dump(&(struct dump_config){
-		.path = savefile_path(state, "f", path), .size = 101});
+		.path = savefile_path(state, "f", path), .size = 100});
 
 	put_counted(d, 0, 5);
 	finish(d);
@@ -281,7 +307,7 @@ static void test_a_ring_of_files_writes_over_the_oldest(void **state)
 	char path[SAVEFILE_PATH], name[SAVEFILE_PATH];
 	struct dump *d = open_dump(
 		&(struct dump_config){.path = savefile_path(state, "f", path),
-				      .size = 101,
+				      .size = 100,
 				      .files = 3});
 
 	put_counted(d, 0, 9);
@@ -310,7 +336,7 @@ static void test_a_ring_numbers_with_as_many_digits_as_it_needs(void **state)
 	expect_counted(savefile_path(state, "f00", name), 10, 1);
 	d = open_dump(
 		&(struct dump_config){.path = savefile_path(state, "one", path),
-				      .size = 101,
+				      .size = 100,
 				      .files = 1});
 	put_counted(d, 0, 3);
 	finish(d);
@@ -329,6 +355,68 @@ static void test_a_next_file_that_cannot_be_made_ends_it(void **state)
 	assert_int_equal(dump_flush(d), -EISDIR);
 	dump_close(d);
 	rmdir(next);
+}
+
+/* The largest file that may be written, which takes the place of a full disk. */
+static void limit_files(rlim_t bytes)
+{
+	static struct rlimit before;
+	struct rlimit r;
+
+	if (bytes == RLIM_INFINITY) {
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+		signal(SIGXFSZ, SIG_DFL);
+		return;
+	}
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	r = (struct rlimit){bytes, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/* Two frames are written, and then two and a half. */
+static void test_a_file_that_may_not_grow_ends_with_a_whole_record(void **state)
+{
+	char path[SAVEFILE_PATH];
+	struct dump *d = open_dump(
+		&(struct dump_config){.path = savefile_path(state, "f", path)});
+	struct dump_stats stats;
+
+	put_counted(d, 0, 2);
+	assert_int_equal(dump_flush(d), 0);
+	limit_files(FILE_HEADER + 4 * (RECORD_HEADER + 60) + 30);
+	put_counted(d, 2, 5);
+	assert_int_equal(dump_flush(d), -EFBIG);
+	limit_files(RLIM_INFINITY);
+	assert_non_null(strstr(dump_error(d), "File too large"));
+	stats = dump_stats(d);
+	dump_close(d);
+	expect_counted(path, 0, 4);
+	assert_int_equal(stats.frames, 4);
+	assert_int_equal(stats.dropped, 3);
+	assert_int_equal(stats.bytes, FILE_HEADER + 4 * (RECORD_HEADER + 60));
+}
+
+/* A next file's header waits together with its first records. */
+static void test_so_does_the_file_that_follows(void **state)
+{
+	char path[SAVEFILE_PATH], next[SAVEFILE_PATH];
+	struct dump *d = open_dump(&(struct dump_config){
+		.path = savefile_path(state, "f", path), .size = 200});
+	struct dump_stats stats;
+
+	put_counted(d, 0, 3);
+	assert_int_equal(dump_flush(d), 0);
+	put_counted(d, 3, 2);
+	limit_files(FILE_HEADER + RECORD_HEADER + 60 + 1);
+	assert_int_equal(dump_flush(d), -EFBIG);
+	limit_files(RLIM_INFINITY);
+	stats = dump_stats(d);
+	dump_close(d);
+	expect_counted(path, 0, 3);
+	expect_counted(savefile_path(state, "f1", next), 3, 1);
+	assert_int_equal(stats.frames, 4);
+	assert_int_equal(stats.dropped, 1);
 }
 
 static unsigned fds_before;
@@ -356,12 +444,15 @@ int main(void)
 		IN_DIR(test_a_filter_chooses_and_wants_to_see_enough),
 		IN_DIR(test_the_room_of_a_filter_is_what_it_reads),
 		IN_DIR(test_a_bad_filter_is_refused_in_words),
+		IN_DIR(test_the_hosts_of_a_filter_are_not_looked_up),
 		IN_DIR(test_what_cannot_be_written_is_refused_in_words),
 		IN_DIR(test_a_terminal_is_refused),
 		IN_DIR(test_a_size_begins_new_files_numbered_from_one),
 		IN_DIR(test_a_ring_of_files_writes_over_the_oldest),
 		IN_DIR(test_a_ring_numbers_with_as_many_digits_as_it_needs),
 		IN_DIR(test_a_next_file_that_cannot_be_made_ends_it),
+		IN_DIR(test_a_file_that_may_not_grow_ends_with_a_whole_record),
+		IN_DIR(test_so_does_the_file_that_follows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

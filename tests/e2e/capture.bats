@@ -355,6 +355,12 @@ does_not_start()
 	probe download $FAR4 $PORT $((5 * MB))
 	wait_for 5 test "$(status_of running)" = false
 	[[ "$(status_of error)" == *"small/x: No space left on device" ]]
+	# Readable to its end, and the numbers are of what is in it
+	at_host cp "$STAGE/small/x" "$CAPTURE"
+	is_complete "$CAPTURE"
+	[ "$(status_of bytes)" = "$(stat -c %s "$CAPTURE")" ]
+	[ "$(status_of frames)" = "$(captured count "$CAPTURE")" ]
+	[ "$(status_of dropped)" -gt 0 ]
 	probe upload $FAR6 $PORT $((5 * MB))
 	[ "$(grep -c 'the network goes on' "$STAGE/tool.log")" = 1 ]
 	# Room again: another capture may begin
@@ -362,6 +368,45 @@ does_not_start()
 	ask start_capture "{\"path\":\"$STAGE/small/y\",\"snaplen\":64}"
 	[ "$(status_of running)" = true ]
 	[ "$(status_of error)" = null ]
+}
+
+@test "a file that may not grow ends the capture, not the network" {
+	tool_start --pcap="$CAPTURE" --api-socket="$SOCK"
+	prlimit --pid "$TOOL_PID" --fsize=1000000
+	probe download $FAR4 $PORT $((5 * MB))
+	wait_for 5 test "$(status_of running)" = false
+	[[ "$(status_of error)" == *": File too large" ]]
+	is_complete "$CAPTURE"
+	probe upload $FAR6 $PORT $((5 * MB))
+}
+
+@test "a capture to a stdout that is closed does not start" {
+	# shellcheck disable=SC2016
+	run at_host sh -c '"$0" run --pcap - -- echo ran >&-' "$TAPIR"
+	[ "$status" = 1 ]
+	[[ $output == *"cannot write capture stdout: it is closed"* ]]
+	[[ $output != *ran* ]]
+}
+
+@test "a filter with a name does not wait for a name server" {
+	local before
+
+	# One that never answers
+	spawn mute at_remote /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 53))
+time.sleep(1000)'
+	tool_start --api-socket="$SOCK"
+	before=$(date +%s%N)
+	refuses start_capture \
+		"{\"path\":\"$CAPTURE\",\"filter\":\"host www.example.com\"}"
+	[[ $output == *"no name server is asked"* ]]
+	[ $(($(date +%s%N) - before)) -lt 3000000000 ]
+	[ ! -e "$CAPTURE" ]
+	ask start_capture \
+		"{\"path\":\"$CAPTURE\",\"filter\":\"host localhost or port 7\"}"
+	[ "$(status_of running)" = true ]
 }
 
 # ---- at run time --------------------------------------------------------------
@@ -401,6 +446,28 @@ does_not_start()
 	captured bytes "$CAPTURE" $PORT "v6 down $MB"
 }
 
+file_has_more_than()
+{
+	[ "$(stat -c %s "$CAPTURE")" -gt "$1" ]
+}
+
+@test "a capture can be stopped in the middle of a transfer" {
+	tool_start --pcap="$CAPTURE" --api-socket="$SOCK"
+	# It reads no further than its buffer for now
+	spawn busy probe slow-download $FAR4 $PORT $((40 * MB)) 5
+	wait_for 5 file_has_more_than 100000
+	run ask stop_capture
+	[ "$(jq -r .return.running <<<"$output")" = false ]
+	[ "$(jq -r .return.frames <<<"$output")" = \
+		"$(captured count "$CAPTURE")" ]
+	is_complete "$CAPTURE"
+	[ "$(stat -c %s "$CAPTURE")" -lt $((40 * MB)) ]
+	# The transfer ends well, and nothing of it is added
+	wait "$SPAWNED"
+	[ "$(jq -r .return.bytes <<<"$output")" = \
+		"$(stat -c %s "$CAPTURE")" ]
+}
+
 @test "a capture that cannot be is refused with the reason" {
 	local arguments
 
@@ -416,6 +483,8 @@ does_not_start()
 		"{\"path\":\"$CAPTURE\",\"segment\":1}"; do
 		refuses start_capture "$arguments"
 	done
+	refuses start_capture "{\"path\":\"$CAPTURE\",\"files\":3}"
+	[[ $output == *"needs a size"* ]]
 	[ ! -e "$CAPTURE" ]
 	[ "$(status_of running)" = false ]
 }
