@@ -82,17 +82,22 @@ static int open_in_netns(struct program *p, struct fail *why)
 		.userns_path = c->userns_path,
 		.ifname = c->ifname,
 	};
+	const struct netcfg_addr addrs[] = {{p->plan.guest4, c->bits4},
+					    {p->plan.guest6, 64}};
+	const struct netcfg_route routes[] = {
+		{addr_from_v4(INADDR_ANY), 0, p->plan.gateway4, 0},
+		{in6addr_any, 0, p->plan.gateway6, 0},
+	};
+	/* Those of IPv4 come first. */
+	size_t from = c->ipv4 ? 0 : 1;
 	struct netcfg netcfg = {
 		.mtu = c->mtu,
 		.has_mac = c->has_mac,
-		.ipv4 = c->ipv4,
-		.addr4 = p->plan.guest4,
-		.gateway4 = p->plan.gateway4,
-		.bits4 = c->bits4,
 		.ipv6 = c->ipv6 && c->configure6,
-		.addr6 = p->plan.guest6,
-		.gateway6 = p->plan.gateway6,
-		.bits6 = 64,
+		.addrs = addrs + from,
+		.addr_count = 2 - from,
+		.routes = routes + from,
+		.route_count = 2 - from,
 	};
 	struct netns_fds fds;
 	int err;

@@ -107,41 +107,72 @@ static uint8_t family_of(const struct in6_addr *a)
 	return addr_is_v4(a) ? AF_INET : AF_INET6;
 }
 
-static int add_addr(struct request *r, const struct in6_addr *a, uint8_t bits)
+static void put_broadcast(struct nlmsghdr *h, const struct netcfg_addr *a)
+{
+	struct in6_addr broadcast;
+
+	if (a->bits > 30) /* RFC 3021 */
+		return;
+	broadcast = addr_from_v4(addr_v4(&a->addr) | UINT32_MAX >> a->bits);
+	put_addr(h, IFA_BROADCAST, &broadcast);
+}
+
+static int add_addr(struct request *r, const struct netcfg_addr *a)
 {
 	struct nlmsghdr *h =
 		begin(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
 	struct ifaddrmsg *m =
 		mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
-	struct in6_addr broadcast;
 
-	m->ifa_family = family_of(a);
-	m->ifa_prefixlen = bits;
+	m->ifa_family = family_of(&a->addr);
+	m->ifa_prefixlen = a->bits;
 	m->ifa_index = r->index;
 	m->ifa_scope = RT_SCOPE_UNIVERSE;
-	put_addr(h, IFA_LOCAL, a);
-	put_addr(h, IFA_ADDRESS, a);
-	if (addr_is_v4(a)) {
-		broadcast = addr_from_v4(addr_v4(a) | UINT32_MAX >> bits);
-		put_addr(h, IFA_BROADCAST, &broadcast);
-	} else {
+	put_addr(h, IFA_LOCAL, &a->addr);
+	put_addr(h, IFA_ADDRESS, &a->addr);
+	if (addr_is_v4(&a->addr))
+		put_broadcast(h, a);
+	else
 		m->ifa_flags = IFA_F_NODAD;
-	}
 	return talk(r, h);
 }
 
-static int add_default_route(struct request *r, const struct in6_addr *gateway)
+static void put_gateway(struct nlmsghdr *h, const struct netcfg_route *route)
 {
-	struct nlmsghdr *h =
-		begin(r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg));
+	struct {
+		struct rtvia via;
+		uint8_t addr[16];
+	} via = {.via.rtvia_family = AF_INET6};
 
-	m->rtm_family = family_of(gateway);
+	if (family_of(&route->dst) == family_of(&route->gateway)) {
+		put_addr(h, RTA_GATEWAY, &route->gateway);
+		return;
+	}
+	memcpy(via.via.rtvia_addr, &route->gateway, sizeof(via.addr));
+	mnl_attr_put(h, RTA_VIA, sizeof(via.via) + sizeof(via.addr), &via);
+}
+
+/* @flags are those of the next hop, @how those of the request. */
+static int add_route(struct request *r, const struct netcfg_route *route,
+		     uint16_t how, unsigned flags)
+{
+	struct nlmsghdr *h = begin(r, RTM_NEWROUTE, NLM_F_CREATE | how);
+	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg));
+	bool on_link = addr_is_unspecified(&route->gateway);
+
+	m->rtm_family = family_of(&route->dst);
+	m->rtm_dst_len = route->bits;
 	m->rtm_table = RT_TABLE_MAIN;
 	m->rtm_protocol = RTPROT_BOOT;
-	m->rtm_scope = RT_SCOPE_UNIVERSE;
+	m->rtm_scope = on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	m->rtm_type = RTN_UNICAST;
-	put_addr(h, RTA_GATEWAY, gateway);
+	m->rtm_flags = flags;
+	if (route->bits > 0)
+		put_addr(h, RTA_DST, &route->dst);
+	if (!on_link)
+		put_gateway(h, route);
+	if (route->metric > 0)
+		mnl_attr_put_u32(h, RTA_PRIORITY, route->metric);
 	mnl_attr_put_u32(h, RTA_OIF, r->index);
 	return talk(r, h);
 }
@@ -159,14 +190,27 @@ static void set_sysctl6(const char *ifname, const char *key, const char *value)
 		return;
 }
 
-static int apply_link(struct request *r, const struct netcfg *cfg,
-		      struct fail *why)
+static int apply_mac(struct request *r, const struct netcfg *cfg,
+		     struct fail *why)
+{
+	int err = cfg->has_mac ? set_mac(r, cfg->mac) : 0;
+
+	return err < 0 ? failed(why, err, "MAC address", r->ifname) : 0;
+}
+
+static int apply_lo(struct request *r, struct fail *why)
 {
 	unsigned lo = if_nametoindex("lo");
 	int err = lo ? set_up(r, lo, IFF_UP) : -errno;
 
-	if (err < 0)
-		return failed(why, err, "device up", "lo");
+	return err < 0 ? failed(why, err, "device up", "lo") : 0;
+}
+
+static int apply_link(struct request *r, const struct netcfg *cfg,
+		      struct fail *why)
+{
+	int err;
+
 	/* Before the link is up, or a first solicitation would go out. */
 	if (cfg->ipv6) {
 		set_sysctl6(r->ifname, "accept_ra", "0");
@@ -175,48 +219,133 @@ static int apply_link(struct request *r, const struct netcfg *cfg,
 	err = set_up(r, r->index, UINT32_MAX);
 	if (err < 0)
 		return failed(why, err, "device up", r->ifname);
-	err = set_mtu(r, cfg->mtu);
+	err = cfg->mtu > 0 ? set_mtu(r, cfg->mtu) : 0;
 	if (err < 0)
 		return failed(why, err, "MTU", r->ifname);
-	err = cfg->has_mac ? set_mac(r, cfg->mac) : 0;
-	if (err < 0)
-		return failed(why, err, "MAC address", r->ifname);
+	return apply_mac(r, cfg, why);
+}
+
+static int apply_addrs(struct request *r, const struct netcfg *cfg, bool v4,
+		       struct fail *why)
+{
+	for (size_t i = 0; i < cfg->addr_count; i++) {
+		const struct netcfg_addr *a = &cfg->addrs[i];
+		int err = addr_is_v4(&a->addr) == v4 ? add_addr(r, a) : 0;
+
+		if (err < 0)
+			return failed(why, err, "device address", r->ifname);
+	}
 	return 0;
 }
 
-static int apply_addr(struct request *r, const struct in6_addr *addr,
-		      uint8_t bits, const struct in6_addr *gateway,
-		      struct fail *why)
+/* The kernel made it when the address was set. */
+static bool comes_with_addr(const struct netcfg *cfg,
+			    const struct netcfg_route *route)
 {
-	int err = add_addr(r, addr, bits);
+	if (route->bits == 0 || !addr_is_unspecified(&route->gateway))
+		return false;
+	for (size_t i = 0; i < cfg->addr_count; i++) {
+		const struct netcfg_addr *a = &cfg->addrs[i];
 
-	if (err < 0)
-		return failed(why, err, "device address", r->ifname);
-	err = add_default_route(r, gateway);
-	if (err < 0)
+		if (addr_is_v4(&a->addr) == addr_is_v4(&route->dst) &&
+		    a->bits == route->bits &&
+		    addr_in_prefix(&a->addr, &route->dst, a->bits))
+			return true;
+	}
+	return false;
+}
+
+/* Is there one of the list before @route that it must not take the place
+ * of? */
+static bool has_sibling(const struct netcfg *cfg,
+			const struct netcfg_route *route)
+{
+	for (const struct netcfg_route *o = cfg->routes; o < route; o++) {
+		if (o->bits == 0 && o->metric == route->metric &&
+		    addr_equal(&o->dst, &route->dst))
+			return true;
+	}
+	return false;
+}
+
+static int apply_route(struct request *r, const struct netcfg *cfg,
+		       const struct netcfg_route *route)
+{
+	bool first = route->bits == 0 && !has_sibling(cfg, route);
+	uint16_t how = first ? NLM_F_REPLACE : NLM_F_APPEND;
+	int err;
+
+	if (comes_with_addr(cfg, route))
+		return 0;
+	err = add_route(r, route, how, 0);
+	if (err == -ENETUNREACH || err == -EHOSTUNREACH)
+		err = add_route(r, route, how, RTNH_F_ONLINK);
+	return err == -EEXIST ? 0 : err;
+}
+
+static int route_failed(struct request *r, const struct netcfg_route *route,
+			int err, struct fail *why)
+{
+	char what[ADDR_STRLEN + 16], dst[ADDR_STRLEN];
+
+	if (route->bits == 0)
 		return failed(why, err, "route", r->ifname);
+	snprintf(what, sizeof(what), "route %s/%d",
+		 addr_format(&route->dst, dst), route->bits);
+	return failed(why, err, what, r->ifname);
+}
+
+static int apply_routes(struct request *r, const struct netcfg *cfg, bool v4,
+			struct fail *why)
+{
+	for (size_t i = 0; i < cfg->route_count; i++) {
+		const struct netcfg_route *route = &cfg->routes[i];
+		int err = addr_is_v4(&route->dst) == v4
+				  ? apply_route(r, cfg, route)
+				  : 0;
+
+		if (err < 0)
+			return route_failed(r, route, err, why);
+	}
 	return 0;
 }
 
-/* Built without IPv6, started without it, switched off by disable_ipv6, or an
- * MTU too small for it. */
-static bool means_no_ipv6(int err)
+/* Built without IPv6, or started without it. */
+static bool lacks_ipv6(int err)
 {
-	return err == -EOPNOTSUPP || err == -EAFNOSUPPORT || err == -EACCES ||
-	       err == -ENODEV || err == -EINVAL;
+	return err == -EOPNOTSUPP || err == -EAFNOSUPPORT;
+}
+
+/* Or switched off by disable_ipv6, or by an MTU too small for it. */
+static bool refuses_ipv6(int err)
+{
+	return lacks_ipv6(err) || err == -EACCES || err == -ENODEV ||
+	       err == -EINVAL;
+}
+
+static int apply6(struct request *r, const struct netcfg *cfg, struct fail *why)
+{
+	int err = apply_addrs(r, cfg, false, why);
+
+	if (err < 0)
+		return refuses_ipv6(err) ? 0 : err;
+	err = apply_routes(r, cfg, false, why);
+	return lacks_ipv6(err) ? 0 : err;
 }
 
 static int apply(struct request *r, const struct netcfg *cfg, struct fail *why)
 {
-	int err = apply_link(r, cfg, why);
+	int err = apply_lo(r, why);
 
-	if (err == 0 && cfg->ipv4)
-		err = apply_addr(r, &cfg->addr4, cfg->bits4, &cfg->gateway4,
-				 why);
-	if (err < 0 || !cfg->ipv6)
-		return err;
-	err = apply_addr(r, &cfg->addr6, cfg->bits6, &cfg->gateway6, why);
-	return means_no_ipv6(err) ? 0 : err;
+	if (err == 0 && cfg->lo_only)
+		return apply_mac(r, cfg, why);
+	if (err == 0)
+		err = apply_link(r, cfg, why);
+	if (err == 0)
+		err = apply_addrs(r, cfg, true, why);
+	if (err == 0)
+		err = apply_routes(r, cfg, true, why);
+	return err < 0 || !cfg->ipv6 ? err : apply6(r, cfg, why);
 }
 
 static int open_request(struct request *r, const char *ifname, struct fail *why)

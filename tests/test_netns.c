@@ -120,13 +120,8 @@ static int open_it(struct rig *rig, const struct netns_target *t)
 
 static void test_all_three_belong_to_the_childs_namespace(void **state)
 {
-	struct netcfg cfg = {
-		.mtu = 1500,
-		.ipv4 = true,
-		.addr4 = addr_from_v4(0x0a000264),
-		.gateway4 = addr_from_v4(0x0a000202),
-		.bits4 = 24,
-	};
+	struct netcfg_addr addr = {addr_from_v4(0x0a000264), 24};
+	struct netcfg cfg = {.mtu = 1500, .addrs = &addr, .addr_count = 1};
 	struct rig *rig = *state;
 	struct netns_target t = target(rig);
 	const struct netaddr_entry *e;
@@ -148,7 +143,7 @@ static void test_all_three_belong_to_the_childs_namespace(void **state)
 	assert_int_equal(netaddr_refresh(na), 0);
 	e = netaddr_list(na, &n);
 	for (size_t i = 0; i < n; i++)
-		found |= addr_equal(&e[i].addr, &cfg.addr4) &&
+		found |= addr_equal(&e[i].addr, &addr.addr) &&
 			 strcmp(e[i].ifname, "tap0") == 0;
 	assert_true(found);
 	netaddr_close(na);
@@ -158,7 +153,7 @@ static void test_all_three_belong_to_the_childs_namespace(void **state)
 	assert_non_null(diag);
 	assert_int_equal(sockdiag_look(diag, SOCKDIAG_TCP), 0);
 	assert_int_equal(
-		sockdiag_reach(diag, SOCKDIAG_TCP, &cfg.addr4, SERVICE),
+		sockdiag_reach(diag, SOCKDIAG_TCP, &addr.addr, SERVICE),
 		SOCKDIAG_LISTENS);
 	sockdiag_close(diag);
 }
