@@ -114,14 +114,15 @@ static int open_tun(struct fail *why)
 	return fail_errno(why, "cannot open " TUN_PATH);
 }
 
-static int attach(int fd, const char *ifname, struct ifreq *ifr)
+static int attach(int fd, const struct netns_target *t, struct ifreq *ifr)
 {
-	static const short flags[] = {IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
-				      IFF_TAP | IFF_NO_PI};
+	static const unsigned flags[] = {IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
+					 IFF_TAP | IFF_NO_PI};
+	unsigned excl = t->fresh ? IFF_TUN_EXCL : 0;
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		*ifr = (struct ifreq){.ifr_flags = flags[i]};
-		memcpy(ifr->ifr_name, ifname, strlen(ifname));
+		*ifr = (struct ifreq){.ifr_flags = (short)(flags[i] | excl)};
+		memcpy(ifr->ifr_name, t->ifname, strlen(t->ifname));
 		if (ioctl(fd, TUNSETIFF, ifr) == 0)
 			return 0;
 	}
@@ -129,16 +130,22 @@ static int attach(int fd, const char *ifname, struct ifreq *ifr)
 }
 
 /* In the namespaces: the tap, or -errno. */
-static int open_tap(const char *ifname, const struct netcfg *cfg,
+static int open_tap(const struct netns_target *t, const struct netcfg *cfg,
 		    struct fail *why)
 {
+	const char *ifname = t->ifname;
 	scoped_fd int fd = open_tun(why);
 	struct ifreq ifr;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	err = attach(fd, ifname, &ifr);
+	err = attach(fd, t, &ifr);
+	if (err == -EBUSY && t->fresh)
+		return fail_set(why, -EEXIST,
+				"cannot make tap %s: there is an interface of "
+				"that name already",
+				ifname);
 	if (err == -EBUSY)
 		return fail_set(why, err, "tap %s is in use", ifname);
 	if (err == -EINVAL)
@@ -197,7 +204,7 @@ static _Noreturn void help(const struct netns_target *t,
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r.err = join(t, &r.why);
 	if (r.err == 0)
-		r.fds.tap = open_tap(t->ifname, cfg, &r.why);
+		r.fds.tap = open_tap(t, cfg, &r.why);
 	if (r.fds.tap >= 0) {
 		r.fds.diag = sockdiag_socket();
 		r.fds.route = netaddr_socket();

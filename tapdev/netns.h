@@ -14,6 +14,7 @@ struct netns_target {
 	const char *netns_path;  /* used if pid is 0 */
 	const char *userns_path; /* NULL: none with netns_path */
 	const char *ifname;
+	bool fresh; /* an interface of that name must not be there yet */
 };
 
 /* What was opened inside the namespaces; the caller owns them. */
@@ -24,7 +25,7 @@ struct netns_fds {
 };
 
 /* Opens the tap @t->ifname inside the namespaces (creating it unless it is
- * there), with a virtio-net header if the kernel and an existing device allow;
+ * there and @t->fresh is not set), with a virtio-net header if the kernel and an existing device allow;
  * configures the link by @cfg if that is not NULL. A user namespace that we may
  * not join, being in it already, is fine as long as the network namespace can be
  * joined. And the sockets that look at what the container does, as far as they

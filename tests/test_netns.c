@@ -257,6 +257,27 @@ static void test_an_interface_that_is_no_tap_is_told(void **state)
 	expect_failure(rig, &t, -EINVAL, "that is no tap");
 }
 
+static void test_a_fresh_tap_takes_the_place_of_none(void **state)
+{
+	struct rig *rig = *state;
+	struct netns_target t = target(rig);
+	struct netns_fds second = {.tap = -1, .diag = -1, .route = -1};
+
+	t.ifname = "lo";
+	t.fresh = true;
+	expect_failure(rig, &t, -EEXIST, "an interface of that name already");
+	t.ifname = "tap0";
+	assert_int_equal(open_it(rig, &t), 0);
+	assert_int_equal(netns_open(&t, NULL, &second, &rig->why), -EEXIST);
+	assert_non_null(strstr(rig->why.text, "cannot make tap tap0"));
+	assert_int_equal(second.tap, -1);
+	assert_int_equal(ioctl(rig->got.tap, TUNSETPERSIST, 1), 0);
+	close_all(rig);
+	expect_failure(rig, &t, -EEXIST, "cannot make tap tap0");
+	t.fresh = false;
+	assert_int_equal(open_it(rig, &t), 0);
+}
+
 static void test_a_name_has_one_to_fifteen_characters(void **state)
 {
 	struct rig *rig = *state;
@@ -322,6 +343,7 @@ int main(void)
 		TEST(test_what_is_no_network_namespace_is_said),
 		TEST(test_a_tap_that_somebody_holds_is_in_use),
 		TEST(test_an_interface_that_is_no_tap_is_told),
+		TEST(test_a_fresh_tap_takes_the_place_of_none),
 		TEST(test_a_name_has_one_to_fifteen_characters),
 		TEST(test_without_the_tap_nothing_stays_open),
 		TEST(test_what_only_looks_inside_may_be_missing),
