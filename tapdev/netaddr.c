@@ -1,7 +1,9 @@
 #include "tapdev/netaddr.h"
 
 #include "stack/container_of.h"
+#include "tapdev/grow.h"
 #include "tapdev/nldump.h"
+#include "tapdev/nlroute.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -19,11 +21,6 @@
 /* How often both lists are asked for while they change under our hands. */
 #define ROUNDS 4
 
-struct link {
-	unsigned index;
-	char name[IFNAMSIZ];
-};
-
 struct list {
 	struct netaddr_entry *at; /* owned */
 	size_t n, room;
@@ -32,7 +29,8 @@ struct list {
 struct netaddr {
 	struct nldump dump;
 	struct nldump_sink take_link, take_addr;
-	struct link *links; /* of this refresh, sorted by index; owned */
+	struct nlroute_link
+		*links; /* of this refresh, sorted by index; owned */
 	size_t link_count, link_room;
 	struct list known;
 	struct list fresh; /* while it is asked for */
@@ -44,20 +42,9 @@ int netaddr_socket(void)
 			     RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
 }
 
-/* Room for one more of @size in the array @at of @n; the array, or NULL. */
-static void *grow(void *at, size_t n, size_t *room, size_t size)
-{
-	size_t more = n < *room ? *room : *room ? 2 * *room : 16;
-	void *bigger = more == *room ? at : realloc(at, more * size);
-
-	if (bigger)
-		*room = more;
-	return bigger;
-}
-
 static int compare(const void *a, const void *b)
 {
-	const struct link *x = a, *y = b;
+	const struct nlroute_link *x = a, *y = b;
 
 	return x->index < y->index ? -1 : x->index > y->index;
 }
@@ -65,59 +52,30 @@ static int compare(const void *a, const void *b)
 static int take_link(struct nldump_sink *sink, const struct nlmsghdr *h)
 {
 	struct netaddr *na = container_of(sink, struct netaddr, take_link);
-	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
-	const struct nlattr *attr;
-	const char *name;
-	struct link *at;
+	struct nlroute_link *at;
 
-	if (h->nlmsg_type != RTM_NEWLINK ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(*m))
-		return -EPROTO;
-	attr = nldump_attr(h, sizeof(*m), IFLA_IFNAME);
-	if (!attr || mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
+	if (na->link_count == LINK_MAX)
 		return 0;
-	name = mnl_attr_get_str(attr);
-	if (strlen(name) >= IFNAMSIZ || na->link_count == LINK_MAX)
-		return 0;
-	at = grow(na->links, na->link_count, &na->link_room, sizeof(*at));
+	at = grow_array(na->links, na->link_count, &na->link_room, sizeof(*at));
 	if (!at)
 		return -ENOMEM;
 	na->links = at;
-	at += na->link_count++;
-	*at = (struct link){.index = (unsigned)m->ifi_index};
-	memcpy(at->name, name, strlen(name));
+	if (nlroute_link(h, &at[na->link_count]))
+		na->link_count++;
 	return 0;
 }
 
 static void set_name(const struct netaddr *na, unsigned index,
 		     struct netaddr_entry *e)
 {
-	struct link key = {.index = index};
-	const struct link *l = NULL;
+	struct nlroute_link key = {.index = index};
+	const struct nlroute_link *l = NULL;
 
 	if (na->link_count > 0)
 		l = bsearch(&key, na->links, na->link_count, sizeof(key),
 			    compare);
 	if (l)
 		memcpy(e->ifname, l->name, sizeof(e->ifname));
-}
-
-/* False if @attr does not hold an address of @family. */
-static bool get_addr(const struct nlattr *attr, uint8_t family,
-		     struct in6_addr *ret)
-{
-	uint32_t v4;
-
-	if (family == AF_INET && mnl_attr_get_payload_len(attr) == 4) {
-		memcpy(&v4, mnl_attr_get_payload(attr), sizeof(v4));
-		*ret = addr_from_v4(ntohl(v4));
-		return true;
-	}
-	if (family == AF_INET6 && mnl_attr_get_payload_len(attr) == 16) {
-		memcpy(ret, mnl_attr_get_payload(attr), sizeof(*ret));
-		return true;
-	}
-	return false;
 }
 
 /* An optimistic address is in use while it is probed, RFC 4429. */
@@ -128,43 +86,23 @@ static bool is_usable(uint32_t flags)
 	return !(flags & IFA_F_TENTATIVE) || (flags & IFA_F_OPTIMISTIC);
 }
 
-/* The address in @h, and its flags. False if there is none. */
-static bool get_entry(const struct nlmsghdr *h, struct netaddr_entry *e)
-{
-	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-	const struct nlattr *flags = nldump_attr(h, sizeof(*m), IFA_FLAGS);
-	const struct nlattr *addr = nldump_attr(h, sizeof(*m), IFA_LOCAL);
-
-	/* Of a point-to-point link IFA_ADDRESS is the other end. */
-	if (!addr)
-		addr = nldump_attr(h, sizeof(*m), IFA_ADDRESS);
-	if (!addr || !get_addr(addr, m->ifa_family, &e->addr))
-		return false;
-	e->bits = m->ifa_prefixlen;
-	e->usable = is_usable(flags && mnl_attr_get_payload_len(flags) == 4
-				      ? mnl_attr_get_u32(flags)
-				      : m->ifa_flags);
-	return true;
-}
-
 static int take_addr(struct nldump_sink *sink, const struct nlmsghdr *h)
 {
 	struct netaddr *na = container_of(sink, struct netaddr, take_addr);
-	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
 	struct list *l = &na->fresh;
-	struct netaddr_entry e = {.bits = 0}, *at;
+	struct netaddr_entry *at;
+	struct nlroute_addr a;
 
-	if (h->nlmsg_type != RTM_NEWADDR ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(*m))
-		return -EPROTO;
-	if (!get_entry(h, &e) || l->n == ENTRY_MAX)
+	if (!nlroute_addr(h, &a) || l->n == ENTRY_MAX)
 		return 0;
-	at = grow(l->at, l->n, &l->room, sizeof(*at));
+	at = grow_array(l->at, l->n, &l->room, sizeof(*at));
 	if (!at)
 		return -ENOMEM;
-	set_name(na, m->ifa_index, &e);
 	l->at = at;
-	l->at[l->n++] = e;
+	at += l->n++;
+	*at = (struct netaddr_entry){
+		.addr = a.addr, .bits = a.bits, .usable = is_usable(a.flags)};
+	set_name(na, a.index, at);
 	return 0;
 }
 
