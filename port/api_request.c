@@ -305,7 +305,7 @@ static const char *proto_of(const struct api_request_env *env,
 
 static json_t *host_addr_json(const struct rule *r)
 {
-	if (r->ifname[0])
+	if (r->ifname[0] && addr_is_unspecified(&r->host_addr))
 		return json_string(r->ifname);
 	if (addr_is_unspecified(&r->host_addr))
 		return json_string(r->families & RULE_IPV4 ? "0.0.0.0" : "::");

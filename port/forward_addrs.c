@@ -54,6 +54,37 @@ static int add_family(const struct ifaddrs *list, const char *name,
 	return err;
 }
 
+/* All of 127.0.0.0/8 is on lo, which lists but 127.0.0.1. */
+static bool is_among(const struct forward_addrs *list, const struct in6_addr *a)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		const struct in6_addr *one = &list->addr[i];
+
+		if (addr_equal(one, a) ||
+		    (addr_is_v4(one) && addr_is_v4(a) &&
+		     addr_is_loopback(one) && addr_is_loopback(a)))
+			return true;
+	}
+	return false;
+}
+
+/* Of @list, which the rule's interface has, the one that the rule names. */
+static int pick_named(const struct rule *r, struct forward_addrs *list,
+		      struct fail *why)
+{
+	char text[ADDR_STRLEN];
+
+	if (addr_is_unspecified(&r->host_addr))
+		return 0;
+	if (!is_among(list, &r->host_addr))
+		return fail_set(why, -EADDRNOTAVAIL,
+				"interface '%s' does not have the address %s",
+				r->ifname, addr_format(&r->host_addr, text));
+	list->addr[0] = r->host_addr;
+	list->n = 1;
+	return 0;
+}
+
 static int find_of_interface(const struct rule *r, struct forward_addrs *ret,
 			     struct fail *why)
 {
@@ -81,7 +112,7 @@ static int find_of_interface(const struct rule *r, struct forward_addrs *ret,
 				r->families == RULE_IPV4   ? " of IPv4"
 				: r->families == RULE_IPV6 ? " of IPv6"
 							   : "");
-	return 0;
+	return pick_named(r, ret, why);
 }
 
 int forward_addrs_find(const struct rule *r, struct forward_addrs *ret,

@@ -127,8 +127,11 @@ int rule_check(const struct rule *r, struct fail *why)
 	if (r->families == 0 || (r->families & ~BOTH))
 		return fail_set(why, -EINVAL,
 				"neither IPv4 nor IPv6 is left for the rule");
-	if (r->ifname[0] == '\0')
-		err = check_host_addr(r, why);
+	if (r->best_effort && (r->follow || r->host_port == 0))
+		return fail_set(why, -EINVAL,
+				"what is published as far as can be had can "
+				"neither follow nor pick a free port");
+	err = check_host_addr(r, why);
 	return err ? err : check_guest_addr(&r->guest_addr, why);
 }
 
@@ -146,7 +149,7 @@ int rule_parse_proto(const char *text, struct rule *r)
 
 const char *rule_proto_name(const struct rule *r)
 {
-	bool told = r->ifname[0] == '\0' && !addr_is_unspecified(&r->host_addr);
+	bool told = !addr_is_unspecified(&r->host_addr);
 	unsigned families = told ? BOTH : r->families;
 
 	for (size_t i = 0; i < PROTO_WORDS; i++) {
@@ -174,8 +177,12 @@ static void format_host(const struct rule *r, const char *ports, char *buf,
 	bool v4 = r->families & RULE_IPV4, v6 = r->families & RULE_IPV6;
 	char addr[HOSTSOCK_STRLEN];
 
-	if (r->ifname[0]) {
+	if (r->ifname[0] && addr_is_unspecified(&r->host_addr)) {
 		snprintf(buf, size, "%s:%s", r->ifname, ports);
+	} else if (r->ifname[0]) {
+		addr_format(&r->host_addr, addr);
+		snprintf(buf, size, v4 ? "%s%%%s:%s" : "[%s%%%s]:%s", addr,
+			 r->ifname, ports);
 	} else if (addr_is_unspecified(&r->host_addr)) {
 		snprintf(buf, size, "%s%s%s%s%s", v4 ? "0.0.0.0:" : "",
 			 v4 ? ports : "", v4 && v6 ? " and " : "",
@@ -193,7 +200,7 @@ const char *rule_format(const struct rule *r, char buf[RULE_STRLEN])
 	char ports[16], host[96], addr[HOSTSOCK_STRLEN];
 
 	/* the addresses of an interface are not named, so cannot tell */
-	if (r->ifname[0])
+	if (r->ifname[0] && addr_is_unspecified(&r->host_addr))
 		proto = rule_proto_name(r);
 	format_host(r, format_ports(r->host_port, count, ports), host,
 		    sizeof(host));

@@ -28,14 +28,18 @@ struct rule {
 				     * families; link-local IPv6 as
 				     * hostsock_scoped() makes it */
 	char ifname[IFNAMSIZ];      /* not empty: the addresses that this host
-				    * interface has; host_addr is not looked at */
+				    * interface has, of a host_addr other than
+				    * :: and 0.0.0.0 only that one */
 	uint16_t host_port;         /* 0: one that is free; then no range */
 	uint16_t host_port_end;     /* last of a range; == host_port if there is
 				     * none */
 	struct in6_addr guest_addr; /* ::: the container's own, either family */
 	uint16_t guest_port; /* of host_port; of the next port the next, and so
 			      * on */
-	bool follow; /* the host listens only while the container does */
+	bool follow;      /* the host listens only while the container does */
+	bool best_effort; /* ports that cannot be had are done without, and all
+			   * of them take no more than half of the descriptors;
+			   * neither follows nor picks */
 };
 
 /* Both families, every address, no follow, ports 0: to be filled in. */

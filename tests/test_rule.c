@@ -240,6 +240,8 @@ test_protocol_words_name_a_family_where_nothing_else_does(void **state)
 	r.host_addr = in6addr_loopback;
 	assert_string_equal(rule_proto_name(&r), "udp");
 	strcpy(r.ifname, "lo");
+	assert_string_equal(rule_proto_name(&r), "udp");
+	r.host_addr = in6addr_any;
 	assert_string_equal(rule_proto_name(&r), "udp6");
 }
 
@@ -302,7 +304,45 @@ test_either_unspecified_address_goes_with_both_families(void **state)
 	r.families = RULE_IPV4 | RULE_IPV6;
 	assert_int_equal(rule_check(&r, &why), -EINVAL);
 	strcpy(r.ifname, "eth0");
+	assert_int_equal(rule_check(&r, &why), -EINVAL);
+	r.host_addr = addr_from_v4(0);
 	assert_int_equal(rule_check(&r, &why), 0);
+}
+
+static void
+test_an_interface_may_be_asked_for_one_of_its_addresses(void **state)
+{
+	char buf[RULE_STRLEN];
+	struct fail why;
+	struct rule r = http();
+
+	strcpy(r.ifname, "eth0");
+	r.host_addr = addr("10.1.2.3");
+	r.families = RULE_IPV4;
+	assert_int_equal(rule_check(&r, &why), 0);
+	assert_string_equal(rule_format(&r, buf),
+			    "tcp 10.1.2.3%eth0:8080 -> port 80");
+	r.host_addr = addr("fd00::9");
+	assert_int_equal(rule_check(&r, &why), -EINVAL);
+	r.families = RULE_IPV6;
+	assert_int_equal(rule_check(&r, &why), 0);
+	assert_string_equal(rule_format(&r, buf),
+			    "tcp [fd00::9%eth0]:8080 -> port 80");
+}
+
+static void test_what_is_best_effort_neither_follows_nor_picks(void **state)
+{
+	struct fail why;
+	struct rule r = http();
+
+	r.best_effort = true;
+	assert_int_equal(rule_check(&r, &why), 0);
+	r.follow = true;
+	assert_int_equal(rule_check(&r, &why), -EINVAL);
+	r = http();
+	r.best_effort = true;
+	r.host_port = r.host_port_end = 0;
+	assert_int_equal(rule_check(&r, &why), -EINVAL);
 }
 
 static void test_an_address_that_no_service_can_have_is_refused(void **state)
@@ -339,6 +379,10 @@ int main(void)
 		cmocka_unit_test(test_rules_filled_in_by_hand_are_checked),
 		cmocka_unit_test(
 			test_either_unspecified_address_goes_with_both_families),
+		cmocka_unit_test(
+			test_an_interface_may_be_asked_for_one_of_its_addresses),
+		cmocka_unit_test(
+			test_what_is_best_effort_neither_follows_nor_picks),
 		cmocka_unit_test(
 			test_an_address_that_no_service_can_have_is_refused),
 	};
