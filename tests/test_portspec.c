@@ -329,8 +329,8 @@ static void test_tcp_and_udp_do_not_overlap(void **state)
 
 static void test_an_argument_that_is_refused_leaves_nothing(void **state)
 {
-	static const char *const wrong[] = {"90,auto,all,80", "1-70,~5,foo",
-					    "::1/90,all,0"};
+	static const char *const refused[] = {"90,auto,all,80", "1-70,~5,foo",
+					      "::1/90,all,0"};
 	struct portspec s = make();
 	struct fail why;
 	char before[1024], after[1024];
@@ -342,8 +342,8 @@ static void test_an_argument_that_is_refused_leaves_nothing(void **state)
 	assert_int_equal(
 		portspec_add(&s, "::1/auto,all,~500-65535", RULE_TCP, &why), 0);
 	format(&s, before, sizeof(before));
-	for (size_t i = 0; i < COUNT(wrong); i++) {
-		assert_int_equal(portspec_add(&s, wrong[i], RULE_TCP, &why),
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		assert_int_equal(portspec_add(&s, refused[i], RULE_TCP, &why),
 				 -EINVAL);
 		assert_string_equal(format(&s, after, sizeof(after)), before);
 		assert_int_equal(s.auto_count, 1);
