@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+/* A hole that is as far behind will not be filled, and before() would soon take
+ * it for one ahead. */
+#define OLD (UINT32_C(1) << 30)
+
 /* Sequence numbers are compared as RFC 9293 3.4 has it. */
 static bool before(uint32_t a, uint32_t b)
 {
@@ -15,11 +19,17 @@ static void drop_hole(struct coverage *c, unsigned i)
 		(c->holes - i) * sizeof(c->hole[0]));
 }
 
-static void add_hole(struct coverage *c, uint32_t from, uint32_t to)
+/* At place @i, which is not the first if there is no room. */
+static void add_hole(struct coverage *c, unsigned i, uint32_t from, uint32_t to)
 {
-	if (c->holes == COVERAGE_HOLES)
+	if (c->holes == COVERAGE_HOLES) {
 		drop_hole(c, 0);
-	c->hole[c->holes++] = (struct coverage_hole){from, to};
+		i--;
+	}
+	memmove(&c->hole[i + 1], &c->hole[i],
+		(c->holes - i) * sizeof(c->hole[0]));
+	c->hole[i] = (struct coverage_hole){from, to};
+	c->holes++;
 }
 
 /* Takes [@from, @to) out of hole @i. How many bytes it filled; *@ret_gone if
@@ -43,7 +53,7 @@ static uint32_t fill(struct coverage *c, unsigned i, uint32_t from, uint32_t to,
 	} else {
 		h->to = begin;
 		if (end != rest)
-			add_hole(c, end, rest);
+			add_hole(c, i + 1, end, rest);
 	}
 	return end - begin;
 }
@@ -62,18 +72,18 @@ uint32_t coverage_add(struct coverage *c, uint32_t seq, uint32_t len)
 		coverage_begin(c, seq);
 	if (len == 0)
 		return 0;
-	/* What is split off goes to the end, where it has nothing more to be
-	 * filled with. */
+	/* What is split off comes next, where nothing fills it. */
 	for (unsigned i = 0; i < c->holes; i += !gone)
 		fresh += fill(c, i, seq, end, &gone);
 	if (before(c->next, seq)) {
-		add_hole(c, c->next, seq);
+		add_hole(c, c->holes, c->next, seq);
 		c->next = end;
-		return len;
-	}
-	if (before(c->next, end)) {
+		fresh = len;
+	} else if (before(c->next, end)) {
 		fresh += end - c->next;
 		c->next = end;
 	}
+	while (c->holes && c->next - c->hole[0].from > OLD)
+		drop_hole(c, 0);
 	return fresh;
 }

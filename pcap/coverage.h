@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Of more holes the oldest is taken for lost by the capture. */
-#define COVERAGE_HOLES 4
+#define COVERAGE_HOLES 16
 
 struct coverage_hole {
 	uint32_t from, to; /* sequence numbers; to: the first behind it */
@@ -18,7 +18,7 @@ struct coverage {
 	bool begun;
 	uint8_t holes;
 	uint32_t next;                             /* behind everything seen */
-	struct coverage_hole hole[COVERAGE_HOLES]; /* oldest first */
+	struct coverage_hole hole[COVERAGE_HOLES]; /* by sequence number */
 };
 
 /* The stream begins at @seq. */

@@ -51,6 +51,20 @@ static void test_of_too_many_holes_the_oldest_is_given_up(void **state)
 	assert_int_equal(coverage_add(&c, 20, 10), 10);
 }
 
+/* Nobody fills it, and 4 GiB later its numbers come again. */
+static void test_a_hole_is_forgotten_before_its_numbers_return(void **state)
+{
+	const uint32_t step = 1u << 20;
+	struct coverage c;
+
+	coverage_begin(&c, 0);
+	coverage_add(&c, 100, 100);
+	assert_int_equal(c.holes, 1);
+	for (uint32_t at = 200, i = 0; i < 5000; i++, at += step)
+		assert_int_equal(coverage_add(&c, at, step), step);
+	assert_int_equal(c.holes, 0);
+}
+
 static uint32_t dice(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
@@ -104,6 +118,8 @@ int main(void)
 		cmocka_unit_test(test_bytes_sent_again_are_not),
 		cmocka_unit_test(test_what_fills_a_hole_is_new_once),
 		cmocka_unit_test(test_of_too_many_holes_the_oldest_is_given_up),
+		cmocka_unit_test(
+			test_a_hole_is_forgotten_before_its_numbers_return),
 		cmocka_unit_test(test_random_segments_agree_with_a_map),
 	};
 
