@@ -1,10 +1,9 @@
 #include "pcap/names.h"
 
-#include "pcap/mix.h"
 #include "stack/frame.h"
+#include "stack/siphash.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +19,8 @@
 /* Of one message. Each alias may need a pass over all. */
 #define ANSWERS_MAX 64
 #define ALIASES_MAX 8
+/* Bytes of names that are read of one message, be it as knotted as it likes. */
+#define READ_MAX    16384
 #define SLOTS_FIRST 256
 
 /* A name that addresses point to. */
@@ -34,7 +35,7 @@ struct slot {
 };
 
 struct names {
-	uint64_t seed;
+	uint64_t key[2];
 	struct slot *slots; /* at most half full */
 	size_t mask, used;
 	struct text *texts;
@@ -47,7 +48,7 @@ struct names *names_new(uint64_t seed)
 
 	if (!n)
 		return NULL;
-	n->seed = seed;
+	n->key[0] = seed;
 	n->mask = SLOTS_FIRST - 1;
 	n->slots = calloc(SLOTS_FIRST, sizeof(*n->slots));
 	if (n->slots)
@@ -72,7 +73,7 @@ void names_free(struct names *n)
 
 static struct slot *slot_of(const struct names *n, const struct in6_addr *addr)
 {
-	size_t i = mix_bytes(n->seed, addr, sizeof(*addr)) & n->mask;
+	size_t i = siphash(n->key, addr, sizeof(*addr)) & n->mask;
 
 	while (n->slots[i].name && !addr_equal(&n->slots[i].addr, addr))
 		i = (i + 1) & n->mask;
@@ -133,9 +134,19 @@ static const char *keep_text(struct names *n, const char *s)
 	return t->s;
 }
 
+/* @s to be kept; @addr may have it already, as it is asked for again and again. */
+static const char *name_of(struct names *n, const struct in6_addr *addr,
+			   const char *s)
+{
+	const char *old = names_find(n, addr);
+
+	return old && strcmp(old, s) == 0 ? old : keep_text(n, s);
+}
+
 struct message {
 	const uint8_t *bytes;
 	size_t len;
+	size_t read; /* bytes of names so far, as often as they were */
 };
 
 /* A label as text at @to, whose end is returned: RFC 4343 2.1. */
@@ -150,14 +161,17 @@ static char *add_label(char *to, const uint8_t *label, size_t len)
 		} else if (c > ' ' && c < 0x7f) {
 			*to++ = (char)tolower(c);
 		} else {
-			to += sprintf(to, "\\%03u", c);
+			*to++ = '\\';
+			*to++ = (char)('0' + c / 100);
+			*to++ = (char)('0' + c / 10 % 10);
+			*to++ = (char)('0' + c % 10);
 		}
 	}
 	return to;
 }
 
 /* The name at @at, whose end in place is *@ret_end. */
-static bool take_name(const struct message *m, size_t at, char text[NAMES_TEXT],
+static bool take_name(struct message *m, size_t at, char text[NAMES_TEXT],
 		      size_t *ret_end)
 {
 	size_t wire = 0, end = 0;
@@ -175,6 +189,9 @@ static bool take_name(const struct message *m, size_t at, char text[NAMES_TEXT],
 			continue;
 		}
 		wire += len + 1;
+		m->read += len + 1;
+		if (m->read > READ_MAX)
+			return false;
 		if (len > 63 || m->len - at <= len || wire >= NAME_WIRE)
 			return false;
 		if (to > text)
@@ -196,7 +213,7 @@ struct answer {
 	char owner[NAMES_TEXT];
 };
 
-static bool take_answer(const struct message *m, size_t at, struct answer *ret)
+static bool take_answer(struct message *m, size_t at, struct answer *ret)
 {
 	const uint8_t *fixed;
 
@@ -226,7 +243,7 @@ static bool take_address(const struct message *m, const struct answer *a,
 
 /* One pass over the answers of @name: their addresses are called *@called, which
  * is kept when the first is found. True with the alias in @alias, if it is one. */
-static bool take_answers(struct names *n, const struct message *m, size_t at,
+static bool take_answers(struct names *n, struct message *m, size_t at,
 			 const char *name, const char *asked,
 			 const char **called, char alias[NAMES_TEXT])
 {
@@ -247,7 +264,7 @@ static bool take_answers(struct names *n, const struct message *m, size_t at,
 		if (!take_address(m, &a, &addr))
 			continue;
 		if (!*called)
-			*called = keep_text(n, asked);
+			*called = name_of(n, &addr, asked);
 		if (*called)
 			put(n, &addr, *called);
 	}
@@ -256,7 +273,8 @@ static bool take_answers(struct names *n, const struct message *m, size_t at,
 
 void names_learn(struct names *n, const uint8_t *msg, size_t len)
 {
-	struct message m = {msg, len};
+	struct message m = {msg, len, 0};
+	struct in6_addr addr;
 	char asked[NAMES_TEXT], name[NAMES_TEXT], alias[NAMES_TEXT];
 	const char *called = NULL;
 	size_t at;
@@ -265,6 +283,9 @@ void names_learn(struct names *n, const uint8_t *msg, size_t len)
 	    get16(msg + 2) & FLAGS_BAD || get16(msg + 4) != 1)
 		return;
 	if (!take_name(&m, HEADER, asked, &at) || len - at < 4 || !asked[0])
+		return;
+	/* Nobody asks for that; it would pass for the address itself. */
+	if (addr_parse(asked, &addr) == 0)
 		return;
 	at += 4;
 	memcpy(name, asked, strlen(asked) + 1);

@@ -17,7 +17,7 @@ struct names *names_new(uint64_t seed);
 void names_free(struct names *n); /* accepts NULL */
 /* Takes a DNS message, RFC 1035 4.1; what is no good answer is ignored. Its
  * addresses get the name that was asked for, not those of the aliases that led
- * to them. */
+ * to them. A name that reads like an address is none. */
 void names_learn(struct names *n, const uint8_t *msg, size_t len);
 /* In lower case, printable ASCII only, good until names_free(); NULL: none. A
  * later answer overrides. */

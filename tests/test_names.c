@@ -273,6 +273,78 @@ static void test_memory_is_bounded(void **state)
 	assert_int_equal(known, NAMES_MAX);
 }
 
+/* Or a long capture would have no room for new names in the end. */
+static void test_a_name_that_is_known_takes_no_room_again(void **state)
+{
+	struct message m;
+	char name[61];
+
+	memset(name, 'x', 60);
+	name[60] = '\0';
+	begin(&m, name, 1);
+	add_address(&m, NULL, "192.0.2.1");
+	for (size_t i = 0; i < NAMES_BYTES_MAX / sizeof(name) + 10; i++)
+		names_learn(the_names, m.bytes, m.len);
+	begin(&m, "two.example", 1);
+	add_address(&m, NULL, "192.0.2.2");
+	learn(&m);
+	assert_string_equal(find("192.0.2.2"), "two.example");
+}
+
+/* An alias, @count records of a long name that stands there once, and what the
+ * alias leads to. */
+static void make_knotted(struct message *m, unsigned count)
+{
+	char name[255];
+
+	memset(name, 'x', sizeof(name));
+	for (int i = 0; i < 3; i++)
+		name[i * 64 + 63] = '.';
+	name[253] = '\0';
+	begin(m, "www.example", count + 2);
+	add_alias(m, NULL, "b.example");
+	for (unsigned i = 0, first = 0; i < count; i++) {
+		if (i == 0) {
+			first = (unsigned)m->len;
+			add_name(m, name);
+		} else {
+			add16(m, 0xc000 | first);
+		}
+		add16(m, 16);
+		add16(m, 1);
+		add16(m, 0);
+		add16(m, 60);
+		add16(m, 0);
+	}
+	add_address(m, "b.example", "192.0.2.1");
+}
+
+static void test_a_knotted_message_is_not_read_for_ever(void **state)
+{
+	struct message m;
+
+	make_knotted(&m, 62);
+	learn(&m);
+	assert_null(find("192.0.2.1"));
+	make_knotted(&m, 20);
+	learn(&m);
+	assert_string_equal(find("192.0.2.1"), "www.example");
+}
+
+static void test_a_name_that_reads_like_an_address_is_none(void **state)
+{
+	struct message m;
+
+	begin(&m, "10.0.2.2", 1);
+	add_address(&m, NULL, "192.0.2.1");
+	learn(&m);
+	assert_null(find("192.0.2.1"));
+	begin(&m, "fd00::2", 1);
+	add_address(&m, NULL, "192.0.2.1");
+	learn(&m);
+	assert_null(find("192.0.2.1"));
+}
+
 static void test_random_messages_do_no_harm(void **state)
 {
 	uint32_t seed = 1;
@@ -307,6 +379,9 @@ int main(void)
 		TEST(test_the_longest_name_fits),
 		TEST(test_what_is_no_good_answer_teaches_nothing),
 		TEST(test_memory_is_bounded),
+		TEST(test_a_name_that_is_known_takes_no_room_again),
+		TEST(test_a_knotted_message_is_not_read_for_ever),
+		TEST(test_a_name_that_reads_like_an_address_is_none),
 		TEST(test_random_messages_do_no_harm),
 	};
 

@@ -16,7 +16,7 @@ FOLDERS = ("stack", "tapdev", "pcap", "port")
 # What an adapter may know of the stack: the shared words, no behaviour.
 WORDS = tuple(f"stack/{w}.h" for w in
               ("addr", "chunk", "container_of", "fail", "frame", "nsec",
-               "wire"))
+               "siphash", "wire"))
 MAY_INCLUDE = {
     "stack": ("stack/", "lwip/"),
     "tapdev": WORDS + ("tapdev/",),
