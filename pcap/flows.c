@@ -5,9 +5,9 @@
 #include "pcap/flows.h"
 
 #include "pcap/dissect.h"
-#include "pcap/mix.h"
 #include "pcap/names.h"
 #include "stack/frame.h"
+#include "stack/siphash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,7 @@ struct fragment {
 };
 
 struct flows {
-	uint64_t seed;
+	uint64_t key[2];
 	struct flows_talk *talks;
 	size_t count, room;
 	uint32_t *index; /* into talks, NONE: free; at most half full */
@@ -75,7 +75,7 @@ struct flows *flows_new(uint64_t seed)
 
 	if (!f)
 		return NULL;
-	f->seed = seed;
+	f->key[0] = seed;
 	f->room = TALKS_FIRST;
 	f->talks = malloc(f->room * sizeof(*f->talks));
 	f->names = names_new(seed);
@@ -103,14 +103,24 @@ struct flows_totals flows_totals(const struct flows *f)
 	return f->totals;
 }
 
-/* The same for both directions. */
-static uint64_t hash_ends(const struct flows *f, uint8_t proto,
-			  const struct endpoint *a, const struct endpoint *b)
+static uint8_t *put_end(uint8_t *to, const struct endpoint *e)
 {
-	uint64_t ha = mix_bytes(f->seed ^ a->port, &a->addr, sizeof(a->addr));
-	uint64_t hb = mix_bytes(f->seed ^ b->port, &b->addr, sizeof(b->addr));
+	memcpy(to, &e->addr, sizeof(e->addr));
+	put16(to + sizeof(e->addr), e->port);
+	return to + sizeof(e->addr) + 2;
+}
 
-	return mix_word(ha + hb, proto ^ f->seed);
+/* The same for both directions. */
+static uint64_t hash_ends(const struct flows *f, const struct ends *e)
+{
+	int order = memcmp(&e->from.addr, &e->to.addr, sizeof(e->to.addr));
+	bool turn = order > 0 || (order == 0 && e->from.port > e->to.port);
+	uint8_t key[2 * (sizeof(e->to.addr) + 2) + 1], *at = key;
+
+	at = put_end(at, turn ? &e->to : &e->from);
+	at = put_end(at, turn ? &e->from : &e->to);
+	*at = e->proto;
+	return siphash(f->key, key, sizeof(key));
 }
 
 static bool is_between(const struct flows_talk *t, const struct ends *e)
@@ -126,7 +136,7 @@ static bool is_between(const struct flows_talk *t, const struct ends *e)
 /* Where the index names the talk of @e, or would. */
 static uint32_t *slot_of(const struct flows *f, const struct ends *e)
 {
-	size_t i = hash_ends(f, e->proto, &e->from, &e->to) & f->mask;
+	size_t i = hash_ends(f, e) & f->mask;
 
 	while (f->index[i] != NONE && !is_between(&f->talks[f->index[i]], e))
 		i = (i + 1) & f->mask;
@@ -382,10 +392,13 @@ static bool take_udp(struct flows *f, const struct dissect *d, struct ends *e,
 static struct fragment *fragment_of(struct flows *f, const struct dissect *d,
 				    uint64_t *ret_key)
 {
-	uint64_t h = mix_bytes(f->seed, &d->src, sizeof(d->src));
+	uint8_t key[2 * sizeof(d->src) + 5];
 
-	h = mix_bytes(h, &d->dst, sizeof(d->dst));
-	*ret_key = mix_word(h, (uint64_t)d->frag_id << 8 | d->proto);
+	memcpy(key, &d->src, sizeof(d->src));
+	memcpy(key + 16, &d->dst, sizeof(d->dst));
+	put32(key + 32, d->frag_id);
+	key[36] = d->proto;
+	*ret_key = siphash(f->key, key, sizeof(key));
 	return &f->fragments[*ret_key % FRAGMENT_SLOTS];
 }
 
