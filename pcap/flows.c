@@ -237,10 +237,12 @@ struct segment {
 static bool is_anew(const struct flows_talk *t, const struct flows_way *w,
 		    const struct segment *s)
 {
-	const uint8_t both = WIRE_TCP_SYN | WIRE_TCP_ACK;
-
-	if ((s->flags & both) != WIRE_TCP_SYN)
+	if (!(s->flags & WIRE_TCP_SYN))
 		return false;
+	/* If the SYN was not captured, its answer tells. One that was not heard
+	 * may come again with another number. */
+	if (s->flags & WIRE_TCP_ACK)
+		return w->syn && w->syn_seq != s->seq && (w->bytes || w->fin);
 	/* A simultaneous open has two. */
 	if (!w->syn)
 		return w->frames > 0 || t->way[0].fin || t->way[1].fin ||
@@ -266,7 +268,7 @@ static void count_segment(struct flows_way *w, struct segment s)
 		return;
 	}
 	if (s.flags & WIRE_TCP_SYN) {
-		again = w->syn;
+		again = w->syn && w->syn_seq == s.seq;
 		w->syn = true;
 		w->syn_seq = s.seq++;
 		if (!again)
@@ -374,15 +376,12 @@ static bool take_icmp(struct flows *f, const struct dissect *d, size_t bytes,
 	return take_datagram(f, &e, bytes - sizeof(*h), when);
 }
 
-static bool take_udp(struct flows *f, const struct dissect *d, struct ends *e,
-		     size_t bytes, nsec_t when)
+static bool take_udp(struct flows *f, struct ends *e, size_t bytes, nsec_t when)
 {
 	const size_t header = sizeof(struct wire_udp);
 
 	if (bytes < header)
 		return false;
-	if (e->from.port == DNS_PORT && !d->fragment && d->l4_len > header)
-		names_learn(f->names, d->l4 + header, d->l4_len - header);
 	e->answer = comes_from_server(e);
 	return take_datagram(f, e, bytes - header, when);
 }
@@ -435,6 +434,18 @@ static bool take_fragment(struct flows *f, const struct dissect *d,
 
 /* Frames. */
 
+/* Over TCP a message has its length before it (RFC 1035 4.2.2); one in several
+ * segments is not put together. */
+static void learn_names(struct flows *f, const struct dissect *d)
+{
+	if (!d->ports || d->sport != DNS_PORT)
+		return;
+	if (d->proto == WIRE_PROTO_UDP)
+		names_learn(f->names, d->payload, d->payload_len);
+	else if (d->payload_len > 2 && get16(d->payload) == d->payload_len - 2)
+		names_learn(f->names, d->payload + 2, d->payload_len - 2);
+}
+
 /* @bytes are of the IP payload, on the wire. */
 static bool take_packet(struct flows *f, const struct dissect *d, size_t bytes,
 			nsec_t when)
@@ -449,8 +460,9 @@ static bool take_packet(struct flows *f, const struct dissect *d, size_t bytes,
 		return false;
 	e.from.port = get16(d->l4);
 	e.to.port = get16(d->l4 + 2);
+	learn_names(f, d);
 	if (d->proto == WIRE_PROTO_UDP)
-		return take_udp(f, d, &e, bytes, when);
+		return take_udp(f, &e, bytes, when);
 	if (d->proto != WIRE_PROTO_TCP || d->l4_len < sizeof(*tcp))
 		return false;
 	/* Options may be cut off: their length is known all the same. */

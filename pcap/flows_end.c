@@ -11,7 +11,8 @@ static enum flows_end tcp_end(const struct flows_talk *t)
 
 	if (w[0].fin && w[1].fin)
 		return FLOWS_CLOSED;
-	if (w[0].syn && !w[1].syn && w[1].bytes == 0) {
+	/* Without the SYN that answers, whatever else answers tells. */
+	if (w[0].syn && !w[1].syn && w[1].frames == w[1].resets) {
 		if (w[1].resets)
 			return FLOWS_REFUSED;
 		if (w[0].resets)

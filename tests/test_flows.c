@@ -228,6 +228,68 @@ static void test_a_port_used_again_is_another_connection(void **state)
 	assert_int_equal(flows_sort(f, &(size_t){0})[1]->way[1].frames, 2);
 }
 
+/* A capture of what comes in only has no SYN of who calls. */
+static void test_a_port_used_again_is_seen_by_the_answer_alone(void **state)
+{
+	down(SYN | ACK, 5000, 0);
+	down(SYN | ACK, 5000, 0);
+	down(ACK | FIN, 5001, 20);
+	assert_int_equal(only()->way[1].retransmits, 1);
+	down(SYN | ACK, 9000, 0);
+	down(ACK, 9001, 30);
+	assert_int_equal(count(), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct flows_talk *t = flows_sort(f, &(size_t){0})[i];
+
+		assert_int_equal(t->end[1].port, 80);
+		assert_int_equal(t->way[1].bytes, i ? 20 : 30);
+	}
+}
+
+/* As whoever keeps no state for a SYN gives it. */
+static void test_an_answer_with_another_number_is_still_that(void **state)
+{
+	up(SYN, 1000, 0);
+	down(SYN | ACK, 5000, 0);
+	up(SYN, 1000, 0);
+	down(SYN | ACK, 7000000, 0);
+	down(ACK, 7000001, 10);
+	assert_int_equal(only()->way[1].bytes, 10);
+	assert_int_equal(only()->way[1].retransmits, 0);
+	assert_int_equal(only()->way[0].retransmits, 1);
+}
+
+static void test_without_the_answer_to_a_syn_the_rest_tells(void **state)
+{
+	up(SYN, 1000, 0);
+	up(ACK, 1001, 10);
+	down(ACK, 5001, 0);
+	expect_end(FLOWS_OPEN);
+	down(ACK | FIN, 5001, 0);
+	expect_end(FLOWS_HALF);
+	down(RST, 5002, 0);
+	expect_end(FLOWS_RESET);
+}
+
+static void test_numbers_wrap_around(void **state)
+{
+	up(SYN, 0xfffffff0, 0);
+	down(SYN | ACK, 0xffffffff, 0);
+	up(ACK, 0xfffffff1, 100);
+	up(ACK, 85, 100);
+	up(ACK, 0xfffffff1, 100);
+	up(ACK, 184, 1); /* asks whether the other side is there */
+	down(ACK, 0, 50);
+	down(ACK, 50, 50);
+	down(ACK | FIN, 100, 0);
+	up(ACK | FIN, 185, 0);
+	assert_int_equal(only()->way[0].bytes, 200);
+	assert_int_equal(only()->way[1].bytes, 100);
+	assert_int_equal(only()->way[0].retransmits, 1);
+	assert_int_equal(only()->way[1].retransmits, 0);
+	expect_end(FLOWS_CLOSED);
+}
+
 /* Who began a capture that does not show it: he who is asked has the low port. */
 static void test_a_capture_from_the_middle_finds_the_client(void **state)
 {
@@ -399,6 +461,37 @@ static void test_names_come_from_dns_answers_that_went_before(void **state)
 	}
 }
 
+static void test_names_come_over_tcp_too(void **state)
+{
+	static const uint8_t answer[] =
+		"\0\1\x81\x80\0\1\0\1\0\0\0\0\3www\7example\0\0\1\0\1"
+		"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\xc0\0\2\1";
+	const uint16_t len = sizeof(answer) - 1;
+	uint8_t message[2 + sizeof(answer)];
+
+	put16(message, len);
+	memcpy(message + 2, answer, len);
+	for (uint16_t have = 0; have <= len + 2; have++) {
+		frames_tcp(&b, &(struct frames_tcp){.src = "10.0.2.3",
+						    .dst = client,
+						    .sport = 53,
+						    .dport = 5000,
+						    .flags = ACK,
+						    .payload = message,
+						    .len = have});
+		add();
+		client_port++;
+		up(SYN, 1000, 0);
+		if (have < len + 2)
+			assert_null(
+				flows_sort(f, &(size_t){0})[have + 1]->name[1]);
+		else
+			assert_string_equal(
+				flows_sort(f, &(size_t){0})[have + 1]->name[1],
+				"www.example");
+	}
+}
+
 static void test_the_biggest_come_first_then_the_earliest(void **state)
 {
 	static const size_t sizes[] = {10, 500, 10, 600, 500};
@@ -481,6 +574,10 @@ int main(void)
 		TEST(test_a_reset_after_both_have_closed_does_not),
 		TEST(test_a_syn_without_an_answer_is_silent),
 		TEST(test_a_port_used_again_is_another_connection),
+		TEST(test_a_port_used_again_is_seen_by_the_answer_alone),
+		TEST(test_an_answer_with_another_number_is_still_that),
+		TEST(test_without_the_answer_to_a_syn_the_rest_tells),
+		TEST(test_numbers_wrap_around),
 		TEST(test_a_capture_from_the_middle_finds_the_client),
 		TEST(test_what_was_cut_off_counts_all_the_same),
 		TEST(test_datagrams_are_answered_or_not),
@@ -489,6 +586,7 @@ int main(void)
 		TEST(test_fragments_belong_to_their_datagram),
 		TEST(test_vlan_tags_are_looked_through),
 		TEST(test_names_come_from_dns_answers_that_went_before),
+		TEST(test_names_come_over_tcp_too),
 		TEST(test_the_biggest_come_first_then_the_earliest),
 		TEST(test_time_that_runs_backwards_gives_a_duration),
 		TEST(test_too_many_conversations_are_counted_and_no_more),
