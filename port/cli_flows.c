@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#define OUT_BUFFER 65536
+
 struct flows_cli {
 	struct cli cli; /* must be first, see apply_json() */
 	bool json;
@@ -73,6 +75,8 @@ static int list(const char *path, bool json, FILE *out, FILE *err)
 	struct flows *f;
 	int fault;
 
+	/* There may be many lines, and nobody waits for the first. */
+	setvbuf(out, NULL, _IOFBF, OUT_BUFFER);
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = (uintptr_t)&seed;
 	f = flows_new(seed);

@@ -202,7 +202,7 @@ static void print_rest(const struct flows *f, size_t count, FILE *to)
 	if (t.too_many)
 		fprintf(to,
 			"more than %d conversations: %llu frames of later ones "
-			"are not counted\n",
+			"are left out\n",
 			FLOWS_MAX, (unsigned long long)t.too_many);
 }
 

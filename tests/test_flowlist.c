@@ -224,7 +224,7 @@ static void test_the_limit_is_said(void **state)
 		add();
 	}
 	expect_part("more than 262144 conversations: 7 frames of later ones "
-		    "are not counted\n");
+		    "are left out\n");
 }
 
 static json_t *json(void)
