@@ -216,6 +216,16 @@ has()
 	[ "$(jq '[.conversations[].to.retransmits] | add' "$file.json")" -gt 0 ]
 }
 
+# settled FILE: nothing was written for a second.
+settled()
+{
+	local before
+
+	before=$(stat -c %s "$1")
+	sleep 1
+	[ "$(stat -c %s "$1")" = "$before" ]
+}
+
 @test "a capture by tcpdump of a container of slirp4netns is listed" {
 	local file=$STAGE/other
 
@@ -224,11 +234,11 @@ has()
 	E2E_TOOL=slirp4netns tool_start
 	# By root of the machine, whom alone tcpdump can stay
 	spawn dump nsenter -t "$BOX_PID" -n -- \
-		tcpdump -Z root -U -i tap0 -n -w "$file"
+		tcpdump -Z root -B 65536 -U -i tap0 -n -w "$file"
 	wait_for 10 grep -q "listening on" "$STAGE/dump.log" ||
 		fail "$(log_of dump)"
 	traffic
-	sleep 0.5
+	wait_for 20 settled "$file"
 	kill -INT "$SPAWNED"
 	wait_gone "$SPAWNED" 10
 	listed "$file"
