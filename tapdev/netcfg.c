@@ -139,17 +139,18 @@ static int add_addr(struct request *r, const struct netcfg_addr *a)
 
 static void put_gateway(struct nlmsghdr *h, const struct netcfg_route *route)
 {
+	/* struct rtvia */
 	struct {
-		struct rtvia via;
+		sa_family_t family;
 		uint8_t addr[16];
-	} via = {.via.rtvia_family = AF_INET6};
+	} via = {.family = AF_INET6};
 
 	if (family_of(&route->dst) == family_of(&route->gateway)) {
 		put_addr(h, RTA_GATEWAY, &route->gateway);
 		return;
 	}
-	memcpy(via.via.rtvia_addr, &route->gateway, sizeof(via.addr));
-	mnl_attr_put(h, RTA_VIA, sizeof(via.via) + sizeof(via.addr), &via);
+	memcpy(via.addr, &route->gateway, sizeof(via.addr));
+	mnl_attr_put(h, RTA_VIA, sizeof(via), &via);
 }
 
 /* @flags are those of the next hop, @how those of the request. */

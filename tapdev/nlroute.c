@@ -147,13 +147,14 @@ static int put_hops(struct nlroute_sink *sink, struct nlroute_hop *hop,
 	int left = mnl_attr_get_payload_len(multipath), err = 0;
 	const struct rtnexthop *n = (const struct rtnexthop *)at;
 
-	for (; err == 0 && RTNH_OK(n, left); n = RTNH_NEXT(n)) {
+	while (err == 0 && RTNH_OK(n, left)) {
 		struct attrs in = {(const char *)n + sizeof(*n),
 				   (int)(n->rtnh_len - sizeof(*n))};
 
 		hop->index = (unsigned)n->rtnh_ifindex;
 		err = put_hop(sink, hop, family, n->rtnh_flags, in);
 		left -= (int)RTNH_ALIGN(n->rtnh_len);
+		n = (const void *)((const char *)n + RTNH_ALIGN(n->rtnh_len));
 	}
 	return err;
 }
