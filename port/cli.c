@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 96
 #define HELP_COLUMN 25 /* where the descriptions start */
 
 static size_t count_options(const struct cli *c)
@@ -116,12 +116,39 @@ enum cli_verdict cli_parse(struct cli *c, int argc, char **argv, int *ret_words)
 			break;
 		if (val == '?' || val == ':')
 			return complain(c, val, argv[optind - 1]);
-		verdict = find(c, val)->apply(c, optarg);
+		c->now = find(c, val);
+		verdict = c->now->apply(c, optarg);
 		if (verdict != CLI_GO)
 			return verdict;
 	}
 	*ret_words = optind;
 	return CLI_GO;
+}
+
+enum cli_verdict cli_store_flag(struct cli *c, const char *arg)
+{
+	*(bool *)((char *)c + c->now->at) = true;
+	return CLI_GO;
+}
+
+enum cli_verdict cli_store_text(struct cli *c, const char *arg)
+{
+	*(const char **)(void *)((char *)c + c->now->at) = arg;
+	return CLI_GO;
+}
+
+/* Of several lines the others begin below the first. */
+static void print_help(FILE *to, int used, const char *help)
+{
+	size_t len;
+
+	for (;; help += len + 1, used = 0) {
+		len = strcspn(help, "\n");
+		fprintf(to, "%*s%.*s\n", HELP_COLUMN - used, "", (int)len,
+			help);
+		if (!help[len])
+			break;
+	}
 }
 
 void cli_print_options(const struct cli *c, FILE *to)
@@ -138,7 +165,7 @@ void cli_print_options(const struct cli *c, FILE *to)
 			used += fprintf(to, "=%s", o->arg);
 		if (used > HELP_COLUMN - 2)
 			used = HELP_COLUMN - 2;
-		fprintf(to, "%*s%s\n", HELP_COLUMN - used, "", o->help);
+		print_help(to, used, o->help);
 	}
 }
 

@@ -48,8 +48,8 @@ static enum cli_verdict apply_help(struct cli *c, const char *arg)
 }
 
 static const struct cli_option options[] = {
-	{"json", 0, NULL, "one JSON object, for programs", apply_json},
-	{"help", 'h', NULL, "show this help and exit", apply_help},
+	{"json", 0, NULL, "one JSON object, for programs", apply_json, 0},
+	{"help", 'h', NULL, "show this help and exit", apply_help, 0},
 	{0},
 };
 

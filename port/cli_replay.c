@@ -92,13 +92,16 @@ static enum cli_verdict apply_help(struct cli *c, const char *arg)
 
 static const struct cli_option options[] = {
 	{"output", 'o', "OUT.pcap", "write what the tap would have seen",
-	 apply_output},
-	{"expect", 0, "WANT.pcap", "compare that with WANT.pcap", apply_expect},
-	{"host", 0, "FILE", "what the other side does (see below)", apply_host},
+	 apply_output, 0},
+	{"expect", 0, "WANT.pcap", "compare that with WANT.pcap", apply_expect,
+	 0},
+	{"host", 0, "FILE", "what the other side does (see below)", apply_host,
+	 0},
 	{"cidr", 0, "CIDR", "the container's network (default=10.0.2.0/24)",
-	 apply_cidr},
-	{"mtu", 0, "MTU", "of the container's link (default=65520)", apply_mtu},
-	{"help", 'h', NULL, "show this help and exit", apply_help},
+	 apply_cidr, 0},
+	{"mtu", 0, "MTU", "of the container's link (default=65520)", apply_mtu,
+	 0},
+	{"help", 'h', NULL, "show this help and exit", apply_help, 0},
 	{0},
 };
 

@@ -5,9 +5,7 @@
 #include "port/version.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <limits.h>
-#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -194,43 +192,46 @@ static enum cli_verdict apply_version(struct cli *c, const char *arg)
 
 static const struct cli_option options[] = {
 	{"configure", 'c', NULL,
-	 "bring the interface up, with address and route", apply_configure},
+	 "bring the interface up, with address and route", apply_configure, 0},
 	{"exit-fd", 'e', "FD", "end when the other end of FD is closed",
-	 apply_exit_fd},
+	 apply_exit_fd, 0},
 	{"ready-fd", 'r', "FD", "write 1 to FD when the network is there",
-	 apply_ready_fd},
+	 apply_ready_fd, 0},
 	{"mtu", 'm', "MTU", "MTU of the network (default=1500, max=65521)",
-	 apply_mtu},
-	{"enable-ipv6", '6', NULL, "IPv6 as well, in fd00::/64", apply_ipv6},
+	 apply_mtu, 0},
+	{"enable-ipv6", '6', NULL, "IPv6 as well, in fd00::/64", apply_ipv6, 0},
 	{"api-socket", 'a', "PATH", "socket to publish ports by",
-	 apply_api_socket},
+	 apply_api_socket, 0},
 	{"api-any", 0, "WHICH",
-	 "what 0.0.0.0 means there ([both|ipv4], default=both)", apply_api_any},
+	 "what 0.0.0.0 means there ([both|ipv4], default=both)", apply_api_any,
+	 0},
 	{"follow", 0, NULL,
 	 "published ports are open only while the container listens",
-	 apply_follow},
-	CLI_PCAP_OPTIONS,
-	{"cidr", 0, "CIDR", "the network (default=10.0.2.0/24)", apply_cidr},
+	 apply_follow, 0},
+	CLI_PCAP_OPTIONS(0),
+	{"cidr", 0, "CIDR", "the network (default=10.0.2.0/24)", apply_cidr, 0},
 	{"disable-host-loopback", 0, NULL,
-	 "no way to 127.0.0.1 and ::1 of the host", apply_no_loopback},
-	{"no-host-loopback", 0, NULL, NULL, apply_no_loopback_old},
+	 "no way to 127.0.0.1 and ::1 of the host", apply_no_loopback, 0},
+	{"no-host-loopback", 0, NULL, NULL, apply_no_loopback_old, 0},
 	{"netns-type", 0, "TYPE",
-	 "what the target is ([path|pid|tapfd], default=pid)",
-	 apply_netns_type},
+	 "what the target is ([path|pid|tapfd], default=pid)", apply_netns_type,
+	 0},
 	{"userns-path", 0, "PATH", "user namespace to join first",
-	 apply_userns_path},
+	 apply_userns_path, 0},
 	{"outbound-addr", 0, "IPv4",
-	 "source address, or its interface, of IPv4 sockets", apply_outbound4},
+	 "source address, or its interface, of IPv4 sockets", apply_outbound4,
+	 0},
 	{"outbound-addr6", 0, "IPv6",
-	 "source address, or its interface, of IPv6 sockets", apply_outbound6},
+	 "source address, or its interface, of IPv6 sockets", apply_outbound6,
+	 0},
 	{"disable-dns", 0, NULL, "no resolver at 10.0.2.3 and fd00::3",
-	 apply_no_dns},
+	 apply_no_dns, 0},
 	{"macaddress", 0, "MAC", "MAC address of the interface (only with -c)",
-	 apply_mac},
+	 apply_mac, 0},
 	{"target-type", 0, "TYPE", "kind of target ([netns], default=netns)",
-	 apply_target_type},
-	{"help", 'h', NULL, "show this help and exit", apply_help},
-	{"version", 'v', NULL, "show version and exit", apply_version},
+	 apply_target_type, 0},
+	{"help", 'h', NULL, "show this help and exit", apply_help, 0},
+	{"version", 'v', NULL, "show version and exit", apply_version, 0},
 	{0},
 };
 
@@ -306,75 +307,10 @@ static enum cli_verdict take_words(struct cli *c, int n, char **words)
 	return CLI_GO;
 }
 
-static int parse_mac(const char *text, uint8_t ret[WIRE_MAC_LEN],
-		     struct fail *why)
+static int outbound(const char *text, bool v4, struct in6_addr *ret,
+		    struct fail *why)
 {
-	unsigned b[WIRE_MAC_LEN];
-	int used = 0;
-	int n = sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2],
-		       &b[3], &b[4], &b[5], &used);
-
-	if (n != WIRE_MAC_LEN || text[used] ||
-	    strspn(text, "0123456789abcdefABCDEF:") != strlen(text))
-		return fail_set(why, -EINVAL,
-				"invalid MAC address: %s (want six bytes like "
-				"0e:d4:18:d9:38:fb)",
-				text);
-	if (b[0] & 1)
-		return fail_set(why, -EINVAL,
-				"invalid MAC address: %s (it is a multicast "
-				"address)",
-				text);
-	for (int i = 0; i < WIRE_MAC_LEN; i++)
-		ret[i] = (uint8_t)b[i];
-	return 0;
-}
-
-/* The address in @sa if it is of @family and can be a source. */
-static bool usable(const struct sockaddr *sa, int family, struct in6_addr *ret)
-{
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-
-	if (!sa || sa->sa_family != family)
-		return false;
-	if (family == AF_INET) {
-		memcpy(&in, sa, sizeof(in));
-		*ret = addr_from_v4(ntohl(in.sin_addr.s_addr));
-		return true;
-	}
-	memcpy(&in6, sa, sizeof(in6));
-	*ret = in6.sin6_addr;
-	return !IN6_IS_ADDR_LINKLOCAL(ret); /* it would need a scope */
-}
-
-/* The first address of @family that interface @name has. */
-static bool find_interface_addr(const char *name, int family,
-				struct in6_addr *ret)
-{
-	struct ifaddrs *list, *i;
-	bool found = false;
-
-	if (getifaddrs(&list) < 0)
-		return false;
-	for (i = list; i && !found; i = i->ifa_next)
-		found = strcmp(i->ifa_name, name) == 0 &&
-			usable(i->ifa_addr, family, ret);
-	freeifaddrs(list);
-	return found;
-}
-
-static int parse_outbound(const char *text, int family, struct in6_addr *ret,
-			  struct fail *why)
-{
-	struct in6_addr a;
-	bool v4 = family == AF_INET;
-
-	if (addr_parse(text, &a) == 0 && addr_is_v4(&a) == v4) {
-		*ret = a;
-		return 0;
-	}
-	if (find_interface_addr(text, family, ret))
+	if (cli_source(text, v4, ret) == 0)
 		return 0;
 	return fail_set(why, -EINVAL,
 			"outbound-addr%s has to be valid ipv%d address or "
@@ -390,14 +326,13 @@ static int take_addresses(const struct slirp *s, struct fail *why)
 	if (s->cidr)
 		err = cli_cidr(s->cidr, &c->net4, &c->bits4, why);
 	if (err == 0 && s->mac) {
-		err = parse_mac(s->mac, c->mac, why);
+		err = cli_mac(s->mac, c->mac, why);
 		c->has_mac = err == 0;
 	}
 	if (err == 0 && s->outbound4)
-		err = parse_outbound(s->outbound4, AF_INET, &c->outbound4, why);
+		err = outbound(s->outbound4, true, &c->outbound4, why);
 	if (err == 0 && s->outbound6)
-		err = parse_outbound(s->outbound6, AF_INET6, &c->outbound6,
-				     why);
+		err = outbound(s->outbound6, false, &c->outbound6, why);
 	return err;
 }
 

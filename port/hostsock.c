@@ -157,6 +157,19 @@ const struct in6_addr *hostsock_source_for(const struct in6_addr *to,
 	return addr_is_v4(to) ? &source->v4 : &source->v6;
 }
 
+int hostsock_bind_if(int fd, const struct in6_addr *to,
+		     const struct hostsock_source *source)
+{
+	const char *name = addr_is_v4(to) ? source->ifname4 : source->ifname6;
+
+	if (!name)
+		return 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name,
+		       (socklen_t)strlen(name)) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Probes of the container's end at us, who always answer: only the host can find
  * out that the peer has vanished, and would keep its descriptor for ever. */
 static void want_keepalive(int fd)
@@ -170,12 +183,13 @@ static int start_connect(int fd, const struct endpoint *to,
 	const struct in6_addr *from = hostsock_source_for(&to->addr, source);
 	union hostsock_sockaddr sa;
 	socklen_t len = hostsock_to_sockaddr(&to->addr, to->port, &sa);
+	int err = hostsock_bind_if(fd, &to->addr, source);
 
+	if (err)
+		return err;
 	hostsock_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	want_keepalive(fd);
 	if (!addr_is_unspecified(from)) {
-		int err;
-
 		/* else 28,000 connections to different hosts use up the
 		 * ports that one address has */
 		hostsock_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);

@@ -20,6 +20,8 @@
 struct hostsock_source {
 	struct in6_addr v4; /* addr_from_v4(0) when not set */
 	struct in6_addr v6; /* :: when not set */
+	/* The interface to use, --outbound-if4, --outbound-if6; NULL: any. */
+	const char *ifname4, *ifname6;
 };
 
 /* @a on the interface called @name; *@ret only if 0 is returned, else -errno

@@ -41,7 +41,9 @@ int hostsock_udp(const struct in6_addr *family_of, uint16_t port,
 	if (fd < 0)
 		return fd;
 	prepare_datagrams(fd, family_of);
-	err = hostsock_bind_to(fd, from, port);
+	err = hostsock_bind_if(fd, family_of, source);
+	if (!err)
+		err = hostsock_bind_to(fd, from, port);
 	if (port != 0 && (err == -EADDRINUSE || err == -EACCES))
 		err = hostsock_bind_to(fd, from, 0);
 	if (err) {
@@ -63,7 +65,9 @@ int hostsock_ping(const struct in6_addr *family_of,
 	if (fd < 0)
 		return fd;
 	prepare_datagrams(fd, family_of);
-	err = addr_is_unspecified(from) ? 0 : hostsock_bind_to(fd, from, 0);
+	err = hostsock_bind_if(fd, family_of, source);
+	if (!err && !addr_is_unspecified(from))
+		err = hostsock_bind_to(fd, from, 0);
 	if (err) {
 		hostsock_close(fd);
 		return err;

@@ -31,6 +31,10 @@ hostsock_source_for(const struct in6_addr *to,
 
 /* A socket of the family of @of. The descriptor or -errno. */
 int hostsock_open(const struct in6_addr *of, int type, int proto);
+/* To the interface of @source for the family of @to, if there is one. 0 or
+ * -errno. */
+int hostsock_bind_if(int fd, const struct in6_addr *to,
+		     const struct hostsock_source *source);
 int hostsock_bind_to(int fd, const struct in6_addr *a, uint16_t port);
 /* Failure is not told: an option that some kernel lacks (or that a race with the
  * peer made pointless) must not cost the flow. */

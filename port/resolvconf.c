@@ -2,6 +2,7 @@
 
 #include "port/hostsock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -57,6 +58,15 @@ static bool parse_line(const char *line, size_t len, struct endpoint *ret)
 	memcpy(word, line + at, n);
 	word[n] = '\0';
 	return parse_server(word, ret);
+}
+
+void resolvconf_init_fixed(struct resolvconf *c, const struct in6_addr *servers,
+			   size_t n)
+{
+	*c = (struct resolvconf){.count = n};
+	assert(n >= 1 && n <= RESOLVCONF_MAX);
+	for (size_t i = 0; i < n; i++)
+		c->servers[i] = (struct endpoint){servers[i], DNS_PORT};
 }
 
 static bool is_among(const struct endpoint *e, const struct endpoint *list,
@@ -143,9 +153,12 @@ static void set_default(struct resolvconf *c)
 bool resolvconf_refresh(struct resolvconf *c)
 {
 	struct stat st = {0};
-	bool there = stat(c->path, &st) == 0;
+	bool there;
 	char *text;
 
+	if (!c->path)
+		return false;
+	there = stat(c->path, &st) == 0;
 	if (c->count > 0 && same_file(&st, &c->seen))
 		return false;
 	text = there ? read_file(c->path, &st) : NULL;

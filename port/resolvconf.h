@@ -11,13 +11,17 @@
 #define RESOLVCONF_MAX 8
 
 struct resolvconf {
-	const char *path; /* borrowed */
+	const char *path; /* borrowed; NULL: servers[] stay as they are */
 	struct endpoint servers[RESOLVCONF_MAX];
 	size_t count;     /* at least 1 once it was refreshed */
 	struct stat seen; /* the file that servers[] comes from */
 };
 
 void resolvconf_init(struct resolvconf *c, const char *path);
+/* Without a file: port 53 of the first @n addresses of @servers, 1 to
+ * RESOLVCONF_MAX of them. */
+void resolvconf_init_fixed(struct resolvconf *c, const struct in6_addr *servers,
+			   size_t n);
 /* Looks at the file with one stat(2), following symlinks, and reads it if that
  * tells of a change. True if servers[] may be different now. No file, or none
  * with a nameserver: 127.0.0.1, as libc has it. A file that cannot be read just

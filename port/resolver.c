@@ -57,6 +57,12 @@ struct resolver *resolver_new(struct relay_host *host, const char *path)
 	return r;
 }
 
+void resolver_ask(struct resolver *r, const struct in6_addr *servers, size_t n)
+{
+	if (n > 0)
+		resolvconf_init_fixed(&r->conf, servers, n);
+}
+
 size_t resolver_list(struct resolver *r, struct endpoint *ret, size_t max,
 		     nsec_t now)
 {

@@ -17,6 +17,9 @@ struct resolver;
 /* @path is that of resolv.conf, borrowed like @host. NULL without memory. A
  * file that is not there or names none means 127.0.0.1, as for libc. */
 struct resolver *resolver_new(struct relay_host *host, const char *path);
+/* Asks the first @n addresses of @servers instead, at most RESOLVER_MAX; 0: no
+ * change. */
+void resolver_ask(struct resolver *r, const struct in6_addr *servers, size_t n);
 /* Drops the queries under way; accepts NULL. */
 void resolver_free(struct resolver *r);
 

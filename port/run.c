@@ -68,7 +68,7 @@ static _Noreturn void be_child(const struct run *r, int sock, pid_t parent,
 	report.err = runns_enter(&report.why);
 	/* After the change of credentials, which clears it. */
 	die_with(parent);
-	if (report.err == 0 &&
+	if (report.err == 0 && plan->dns &&
 	    runns_cover_resolv("/etc/resolv.conf", plan, &why) < 0)
 		fprintf(stderr,
 			"tapir run: warning: names will not resolve: %s\n",

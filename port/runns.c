@@ -106,9 +106,9 @@ size_t runns_resolv_text(const char *host, const struct plan *plan, char *buf,
 	size_t used = 0;
 
 	buf[0] = '\0';
-	if (plan->ipv4)
+	if (plan->ipv4 && !addr_is_unspecified(&plan->dns4))
 		used = add_nameserver(buf, room, used, &plan->dns4);
-	if (plan->ipv6)
+	if (plan->ipv6 && !addr_is_unspecified(&plan->dns6))
 		used = add_nameserver(buf, room, used, &plan->dns6);
 	while (*host) {
 		size_t len = strcspn(host, "\n");

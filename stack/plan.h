@@ -55,6 +55,8 @@ struct plan {
 	bool dns;
 
 	struct plan_offer offer;
+	/* What is not carried: dropped without an answer. */
+	bool no_tcp, no_udp, no_icmp;
 };
 
 /* The plan of slirp4netns for network @net4/@bits4 and fd00::/64, both

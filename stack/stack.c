@@ -151,6 +151,8 @@ static void udp(struct stack *st, const struct packet *p)
 {
 	if (is_for_our_dhcp(st, p))
 		dhcp4_input(&st->packets, p);
+	else if (st->plan.no_udp)
+		count(&st->count, COUNT_DROP_IP_PROTO);
 	else
 		dgram_input(&st->engine, p, on_dgram, st);
 }
@@ -172,7 +174,9 @@ static void control(struct stack *st, const struct packet *p)
 
 	if (p->proto == WIRE_PROTO_ICMPV6 && ndp_input(&st->ndp, p))
 		return;
-	if (icmpin_unreachable(&st->plan, p, &u))
+	if (st->plan.no_icmp)
+		count(&st->count, COUNT_DROP_IP_PROTO);
+	else if (icmpin_unreachable(&st->plan, p, &u))
 		unreachable(st, &u);
 	else if (icmpmsg_input(&st->packets, p, &echo))
 		st->host->echo_input(st->host, &echo);
@@ -182,7 +186,10 @@ static void packet(struct stack *st, const struct packet *p)
 {
 	switch (p->proto) {
 	case WIRE_PROTO_TCP:
-		streams_input(&st->streams, p);
+		if (st->plan.no_tcp)
+			count(&st->count, COUNT_DROP_IP_PROTO);
+		else
+			streams_input(&st->streams, p);
 		break;
 	case WIRE_PROTO_UDP:
 		udp(st, p);
