@@ -38,3 +38,37 @@ void banner_print(const struct config *c, const struct plan *plan, FILE *to)
 			"(--disable-host-loopback forbids it)\n",
 			addr_format(&plan->gateway4, gateway));
 }
+
+static void print_family(FILE *to, const char *what, const struct in6_addr *a,
+			 unsigned bits, const struct in6_addr *gateway)
+{
+	char addr[ADDR_STRLEN], by[ADDR_STRLEN];
+
+	fprintf(to, "  %s %s/%u, gateway %s\n", what, addr_format(a, addr),
+		bits, addr_format(gateway, by));
+}
+
+static void print_name(FILE *to, const char *what, const struct in6_addr *a)
+{
+	char addr[ADDR_STRLEN];
+
+	if (!addr_is_unspecified(a))
+		fprintf(to, "  %s is %s\n", addr_format(a, addr), what);
+}
+
+void banner_plan(const struct config *c, const struct plan *plan, FILE *to)
+{
+	fprintf(to, "%s: the container's interface is %s, MTU %u\n",
+		c->process.name, c->ifname, (unsigned)plan->mtu);
+	if (plan->ipv4)
+		print_family(to, "IPv4", &plan->guest4, plan->bits4,
+			     &plan->gateway4);
+	if (plan->ipv6)
+		print_family(to, "IPv6", &plan->guest6, 64, &plan->gateway6);
+	print_name(to, "the host's loopback", &plan->loop4);
+	print_name(to, "the host's loopback", &plan->loop6);
+	print_name(to, "the host", &plan->self4);
+	print_name(to, "the host", &plan->self6);
+	print_name(to, "the resolver", &plan->dns4);
+	print_name(to, "the resolver", &plan->dns6);
+}

@@ -18,12 +18,18 @@ struct config config_default(void)
 		.outbound4 = addr_from_v4(0),
 		.ready_fd = -1,
 		.exit_fd = -1,
+		.process = {.name = "tapir"},
 	};
 }
 
 void config_fini(struct config *c)
 {
 	free(c->rules);
+	free(c->autos);
+	c->autos = NULL;
+	c->auto_count = 0;
+	free(c->owned_path);
+	c->owned_path = NULL;
 	c->rules = NULL;
 	c->rule_count = 0;
 	free(c->lane_rules);
@@ -55,4 +61,24 @@ int config_add_rule(struct config *c, const struct rule *r)
 int config_add_lane_rule(struct config *c, const struct rule *r)
 {
 	return append(&c->lane_rules, &c->lane_rule_count, r);
+}
+
+int config_take_ports(struct config *c, struct portspec *s)
+{
+	size_t n = c->auto_count + s->auto_count;
+	struct portspec_auto *autos;
+
+	for (size_t i = 0; i < s->rule_count; i++) {
+		if (config_add_rule(c, &s->rules[i]) < 0)
+			return -ENOMEM;
+	}
+	if (s->auto_count == 0)
+		return 0;
+	autos = realloc(c->autos, n * sizeof(*autos));
+	if (!autos)
+		return -ENOMEM;
+	memcpy(autos + c->auto_count, s->autos, s->auto_count * sizeof(*autos));
+	c->autos = autos;
+	c->auto_count = n;
+	return 0;
 }

@@ -8,11 +8,11 @@
 #include "pcap/source.h"
 #include "port/config.h"
 #include "port/icmpcode.h"
+#include "port/netplan.h"
 #include "port/recorded.h"
 #include "port/replay_host.h"
 #include "port/replay_out.h"
 #include "port/sides.h"
-#include "port/start.h"
 #include "stack/container_of.h"
 #include "stack/packet.h"
 
@@ -447,7 +447,7 @@ static int set_up(struct replay *r, const struct replay_config *c)
 		return fail_set(&r->why, -EINVAL,
 				"a capture is read twice: want a file, not "
 				"'-'");
-	r->policy = (struct policy){.plan = start_plan(&config),
+	r->policy = (struct policy){.plan = netplan_of_net(&config),
 				    .host_loopback = true};
 	r->conversations = converse_new(r->report);
 	if (!r->conversations)

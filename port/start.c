@@ -7,6 +7,9 @@
 #include "port/banner.h"
 #include "port/ending.h"
 #include "port/loop.h"
+#include "port/netplan.h"
+#include "port/nswatch.h"
+#include "port/process.h"
 #include "port/run.h"
 #include "port/wire.h"
 #include "stack/container_of.h"
@@ -23,8 +26,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MTU_MIN_STACK 576 /* every IPv4 host takes as much, RFC 791 3.1 */
-
 /* After the command's end its kernel still sends what was written last: wait
  * while something comes, but not for ever, since it may be from others that the
  * command left behind. */
@@ -33,8 +34,10 @@
 #define LINGER_LOOK  (20 * NSEC_PER_MSEC)
 
 struct program {
-	const struct config *config;
-	struct plan plan;
+	struct config config; /* with the tap's name */
+	struct netplan net;
+	struct process process;
+	struct nswatch nswatch;
 	struct tapdev tap;
 	/* What looks into the namespace; NULL if that cannot be had. */
 	struct sockdiag *diag;
@@ -53,57 +56,28 @@ struct program {
 	bool ready_open, exit_open, stdout_open;
 };
 
-struct plan start_plan(const struct config *c)
-{
-	uint16_t mtu = c->mtu < MTU_MIN_STACK ? MTU_MIN_STACK : c->mtu;
-	uint32_t gateway = addr_v4(&c->net4) + 2;
-	/* As slirp4netns has it: scripts know it by the first two bytes. */
-	uint8_t mac[WIRE_MAC_LEN] = {0x52,
-				     0x55,
-				     (uint8_t)(gateway >> 24),
-				     (uint8_t)(gateway >> 16),
-				     (uint8_t)(gateway >> 8),
-				     (uint8_t)gateway};
-	struct plan plan = plan_make(c->net4, c->bits4, mtu, mac);
-
-	plan.ipv4 = c->ipv4;
-	plan.ipv6 = c->ipv6;
-	plan.dns = c->dns;
-	return plan;
-}
-
 /* The tap, or -errno. */
 static int open_in_netns(struct program *p, struct fail *why)
 {
-	const struct config *c = p->config;
+	const struct config *c = &p->config;
+	char path[32];
 	struct netns_target target = {
 		.pid = c->target == CONFIG_TARGET_RUN ? p->run.pid : c->pid,
 		.netns_path = c->netns_path,
 		.userns_path = c->userns_path,
-		.ifname = c->ifname,
+		.ifname = p->net.ifname,
+		.fresh = c->from_host,
 	};
-	const struct netcfg_addr addrs[] = {{p->plan.guest4, c->bits4},
-					    {p->plan.guest6, 64}};
-	const struct netcfg_route routes[] = {
-		{addr_from_v4(INADDR_ANY), 0, p->plan.gateway4, 0},
-		{in6addr_any, 0, p->plan.gateway6, 0},
-	};
-	/* Those of IPv4 come first. */
-	size_t from = c->ipv4 ? 0 : 1;
-	struct netcfg netcfg = {
-		.mtu = c->mtu,
-		.has_mac = c->has_mac,
-		.ipv6 = c->ipv6 && c->configure6,
-		.addrs = addrs + from,
-		.addr_count = 2 - from,
-		.routes = routes + from,
-		.route_count = 2 - from,
-	};
+	bool sets_up = c->configure || c->from_host;
 	struct netns_fds fds;
 	int err;
 
-	memcpy(netcfg.mac, c->mac, sizeof(netcfg.mac));
-	err = netns_open(&target, c->configure ? &netcfg : NULL, &fds, why);
+	if (c->netns_only) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)c->pid);
+		target.pid = 0;
+		target.netns_path = path;
+	}
+	err = netns_open(&target, sets_up ? &p->net.netcfg : NULL, &fds, why);
 	if (err < 0)
 		return err;
 	p->diag = sockdiag_open(fds.diag);
@@ -116,8 +90,8 @@ static int open_in_netns(struct program *p, struct fail *why)
 
 static int open_tap(struct program *p, struct fail *why)
 {
-	bool given = p->config->target == CONFIG_TARGET_TAPFD;
-	int fd = given ? p->config->tapfd : open_in_netns(p, why);
+	bool given = p->config.target == CONFIG_TARGET_TAPFD;
+	int fd = given ? p->config.tapfd : open_in_netns(p, why);
 	int err;
 
 	if (fd < 0)
@@ -150,21 +124,23 @@ static int watch_exit_fd(struct program *p, struct fail *why)
 {
 	int err;
 
-	if (p->config->exit_fd < 0)
+	if (p->config.exit_fd < 0)
 		return 0;
 	p->exit.ready = on_exit_fd;
-	err = loop_add(p->loop, &p->exit, p->config->exit_fd, 0);
+	err = loop_add(p->loop, &p->exit, p->config.exit_fd, 0);
 	/* A file is never hung up, and epoll does not take it. */
 	if (err < 0 && err != -EPERM)
-		return fail_set(why, err, "exit-fd %d: %s", p->config->exit_fd,
+		return fail_set(why, err, "exit-fd %d: %s", p->config.exit_fd,
 				strerror(-err));
 	return 0;
 }
 
-/* An API socket has to be removed, a capture to be written to its end. */
+/* An API socket has to be removed, a capture to be written to its end, or the
+ * exit status is not that of a signal. */
 static int watch_ending(struct program *p, struct fail *why)
 {
-	if (!p->config->api_path && !p->config->pcap.path)
+	if (!p->config.api_path && !p->config.pcap.path &&
+	    !p->config.process.clean_end)
 		return 0;
 	return ending_watch(&p->ending, p->loop, why);
 }
@@ -202,6 +178,25 @@ static void on_command_end(struct run *r, int status)
 	loop_timer_set(p->loop, &p->linger, now + 1);
 }
 
+static void on_gone(struct nswatch *w)
+{
+	loop_stop(container_of(w, struct program, nswatch)->loop, 0);
+}
+
+/* Whoever has its end told by exit_fd does not need it. */
+static int watch_namespace(struct program *p, struct fail *why)
+{
+	const struct config *c = &p->config;
+
+	if (!c->from_host || c->process.stays)
+		return 0;
+	if (c->target == CONFIG_TARGET_PATH)
+		return nswatch_path(&p->nswatch, p->loop, c->netns_path, why);
+	if (c->target == CONFIG_TARGET_PID)
+		return nswatch_pid(&p->nswatch, p->loop, c->pid, why);
+	return 0;
+}
+
 static int set_up(struct program *p, struct fail *why)
 {
 	int err;
@@ -215,26 +210,30 @@ static int set_up(struct program *p, struct fail *why)
 		return fail_set(why, -ENOMEM, "cannot make the event loop");
 	/* Before there is a socket to clean up. `tapir run` passes signals on
 	 * as long as there is a command. */
-	if (p->config->target != CONFIG_TARGET_RUN) {
+	if (p->config.target != CONFIG_TARGET_RUN) {
 		err = watch_ending(p, why);
 		if (err < 0)
 			return err;
 	}
-	p->wire = wire_new(p->config, &p->plan, p->loop, &p->tap,
+	p->wire = wire_new(&p->config, &p->net, p->loop, &p->tap,
 			   &(struct wire_netns){p->addrs, p->diag}, why);
 	if (!p->wire)
 		return -ENOMEM;
 	err = p->exit_open ? watch_exit_fd(p, why) : 0;
-	if (err == 0 && p->config->target == CONFIG_TARGET_RUN)
+	if (err == 0)
+		err = watch_namespace(p, why);
+	if (err == 0 && p->config.target == CONFIG_TARGET_RUN)
 		err = run_watch(&p->run, p->loop, why);
+	if (err == 0)
+		err = process_settle(&p->process, p->loop, why);
 	return err;
 }
 
 static void say_ready(struct program *p)
 {
-	int fd = p->config->ready_fd;
+	int fd = p->config.ready_fd;
 
-	if (p->config->target == CONFIG_TARGET_RUN)
+	if (p->config.target == CONFIG_TARGET_RUN)
 		run_go(&p->run);
 	if (fd < 0 || !p->ready_open)
 		return;
@@ -247,12 +246,15 @@ static void say_ready(struct program *p)
 static void tear_down(struct program *p)
 {
 	run_stop(&p->run);
+	nswatch_fini(&p->nswatch);
 	wire_free(p->wire);
 	/* A second signal may take effect now: nothing is left behind. */
 	ending_unwatch(&p->ending);
 	if (p->loop)
 		loop_del(p->loop, &p->exit);
+	process_end(&p->process);
 	loop_free(p->loop);
+	netplan_fini(&p->net);
 	netaddr_close(p->addrs);
 	sockdiag_close(p->diag);
 	tapdev_close(&p->tap);
@@ -276,56 +278,86 @@ static bool is_open(int fd)
 
 static int begin(struct program *p, struct fail *why)
 {
-	const struct config *c = p->config;
+	const struct config *c = &p->config;
+	int err = netplan_init(&p->net, c, why);
 
+	if (err < 0)
+		return err;
+	p->config.ifname = p->net.ifname;
 	if (config_captures_to_stdout(c) && !p->stdout_open)
 		return fail_set(why, -EBADF,
 				"cannot write capture stdout: it is closed");
 	if (c->target == CONFIG_TARGET_RUN) {
 		p->run.ended = on_command_end;
 		p->run.stdout_is_taken = config_captures_to_stdout(c);
-		if (run_start(&p->run, c->command, &p->plan, why) < 0)
-			return -1;
+		err = run_start(&p->run, c->command, &p->net.plan, why);
 	}
-	return open_tap(p, why);
+	return err < 0 ? err : open_tap(p, why);
+}
+
+static void say_first(struct program *p)
+{
+	const struct config *c = &p->config;
+
+	if (c->talk)
+		banner_print(c, &p->net.plan,
+			     config_captures_to_stdout(c) ? stderr : stdout);
+	else if (c->process.verbose)
+		banner_plan(c, &p->net.plan, stderr);
+}
+
+/* "tapir: ", but for slirp4netns, whose words engines know. */
+static void say_why(const struct program *p, const struct fail *why)
+{
+	if (p->config.talk)
+		fprintf(stderr, "%s\n", why->text);
+	else
+		fprintf(stderr, "%s: %s\n", p->config.process.name, why->text);
+}
+
+/* The status of a loop that was stopped by a signal. */
+static int end_status(const struct program *p, int status)
+{
+	bool clean = p->ending.signo && p->config.process.clean_end;
+
+	return clean ? 0 : status;
 }
 
 /* Until the end; the exit status. */
 static int go_on(struct program *p)
 {
-	bool talk = p->config->talk;
+	bool talk = p->config.talk;
 	struct fail why;
 	int status;
 
-	if (talk)
-		banner_print(p->config, &p->plan,
-			     config_captures_to_stdout(p->config) ? stderr
-								  : stdout);
+	say_first(p);
 	if (set_up(p, &why) < 0) {
-		fprintf(stderr, "%s%s\n%s", talk ? "" : "tapir: ", why.text,
-			talk ? "do_slirp failed\nparent failed\n" : "");
+		say_why(p, &why);
+		if (talk)
+			fputs("do_slirp failed\nparent failed\n", stderr);
 		return 1;
 	}
 	say_ready(p);
 	/* One that is not open is one that was closed. */
-	status = p->config->exit_fd >= 0 && !p->exit_open ? 0
-							  : loop_run(p->loop);
+	status =
+		p->config.exit_fd >= 0 && !p->exit_open ? 0 : loop_run(p->loop);
 	if (status < 0) {
-		fprintf(stderr, "tapir: event loop: %s\n", strerror(-status));
+		fprintf(stderr, "%s: event loop: %s\n", p->config.process.name,
+			strerror(-status));
 		return 1;
 	}
 	if (talk && p->ending.signo == 0)
 		fputs("exitfd event\ndo_slirp is exiting\n", stderr);
-	return status;
+	return end_status(p, status);
 }
 
 int start(const struct config *config)
 {
 	struct program p = {
-		.config = config,
-		.plan = start_plan(config),
+		.config = *config,
 		.tap.fd = -1,
 		.run = {.sock = -1, .signals.fd = -1},
+		.process = {.detach = {.fd = -1}, .pidfd = -1},
 		.ending.fd.fd = -1,
 		.exit.fd = -1,
 		.ready_open = is_open(config->ready_fd),
@@ -336,14 +368,19 @@ int start(const struct config *config)
 	struct fail why;
 	int status = 1;
 
+	nswatch_init(&p.nswatch, on_gone);
 	start_hold_stdio();
-	if (begin(&p, &why) == 0)
+	if (process_begin(&p.process, &config->process, &why) < 0) {
+		say_why(&p, &why);
+	} else if (begin(&p, &why) < 0) {
+		say_why(&p, &why);
+		if (helped)
+			fputs("child failed(1)\n", stderr);
+	} else {
 		status = go_on(&p);
-	else
-		fprintf(stderr, "%s%s\n%s",
-			config->talk ? "" : "tapir: ", why.text,
-			helped ? "child failed(1)\n" : "");
+	}
 	tear_down(&p);
-	ending_die(&p.ending);
+	if (!config->process.clean_end)
+		ending_die(&p.ending);
 	return status;
 }

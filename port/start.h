@@ -4,10 +4,6 @@
 #define PORT_START_H
 
 #include "port/config.h"
-#include "stack/plan.h"
-
-/* The addresses that @config asks for. */
-struct plan start_plan(const struct config *config);
 
 /* Opens /dev/null where stdin, stdout or stderr are closed: a socket or the tap
  * would get that number, and then what we print. */

@@ -1,6 +1,7 @@
 #include "port/wire.h"
 
 #include "port/capturing.h"
+#include "port/ownaddr.h"
 #include "port/publish.h"
 #include "port/relay_icmp.h"
 #include "port/relay_tcp.h"
@@ -32,6 +33,7 @@ struct wire {
 	struct stack_host host;
 	struct relay_host relays;
 	struct policy policy;
+	struct ownaddr ownaddr;
 	struct capturing capturing;
 	struct tapio tapio;
 	struct resolver *resolver;
@@ -92,7 +94,8 @@ static int make_stack(struct wire *w, const uint64_t seed[2],
 	return w->relays.stack ? 0 : -ENOMEM;
 }
 
-static int make_relays(struct wire *w, const uint64_t seed[2])
+static int make_relays(struct wire *w, const uint64_t seed[2],
+		       const struct config *config)
 {
 	static const unsigned max[FLOW_PROTOS] = {
 		[FLOW_TCP] = MAX_TCP,    [FLOW_UDP] = MAX_UDP,
@@ -104,13 +107,16 @@ static int make_relays(struct wire *w, const uint64_t seed[2])
 	if (!w->relays.flows)
 		return -ENOMEM;
 	w->resolver = resolver_new(&w->relays, RESOLV_CONF);
+	if (w->resolver)
+		resolver_ask(w->resolver, config->resolvers,
+			     config->resolver_count);
 	w->tcp = relay_tcp_new(&w->relays, w->resolver);
 	w->udp = relay_udp_new(&w->relays, w->resolver);
 	w->icmp = relay_icmp_new(&w->relays);
 	return w->resolver && w->tcp && w->udp && w->icmp ? 0 : -ENOMEM;
 }
 
-static int make(struct wire *w, struct tapdev *tap)
+static int make(struct wire *w, struct tapdev *tap, const struct config *config)
 {
 	uint64_t seed[4];
 	int err;
@@ -119,10 +125,13 @@ static int make(struct wire *w, struct tapdev *tap)
 		return -errno;
 	err = make_stack(w, seed, tap);
 	if (err == 0)
-		err = make_relays(w, seed + 2);
+		err = make_relays(w, seed + 2, config);
 	if (err == 0)
 		err = tapio_init(&w->tapio, w->relays.loop, w->relays.stack,
 				 tap, &w->capturing.capture);
+	if (err == 0 && config->from_host)
+		err = ownaddr_init(&w->ownaddr, w->relays.loop, &w->policy,
+				   &config->host);
 	if (err == 0)
 		capturing_watch(&w->capturing);
 	return err;
@@ -145,7 +154,7 @@ static int publish(struct wire *w, const struct config *config,
 	return w->publish ? 0 : -EIO;
 }
 
-struct wire *wire_new(const struct config *config, const struct plan *plan,
+struct wire *wire_new(const struct config *config, const struct netplan *net,
 		      struct loop *loop, struct tapdev *tap,
 		      const struct wire_netns *netns, struct fail *why)
 {
@@ -157,17 +166,22 @@ struct wire *wire_new(const struct config *config, const struct plan *plan,
 		return NULL;
 	}
 	w->policy = (struct policy){
-		.plan = *plan,
+		.plan = net->plan,
 		.host_loopback = config->host_loopback,
+		.own4 = net->own4,
+		.own6 = net->own6,
 	};
+	w->ownaddr.watch.fd = -1;
 	w->relays.loop = loop;
 	w->relays.policy = &w->policy;
 	w->relays.source.v4 = config->outbound4;
 	w->relays.source.v6 = config->outbound6;
+	w->relays.source.ifname4 = config->outbound_if4;
+	w->relays.source.ifname6 = config->outbound_if6;
 	/* First, so that nothing is missing. */
 	err = capture(w, config, tap, why);
 	if (err == 0) {
-		err = make(w, tap);
+		err = make(w, tap, config);
 		if (err < 0)
 			fail_set(why, err, "cannot start the stack: %s",
 				 strerror(-err));
@@ -183,6 +197,7 @@ void wire_free(struct wire *w)
 	if (!w)
 		return;
 	tapio_fini(&w->tapio);
+	ownaddr_fini(&w->ownaddr);
 	publish_free(w->publish);
 	relay_icmp_free(w->icmp);
 	relay_udp_free(w->udp);

@@ -4,8 +4,8 @@
 
 #include "port/config.h"
 #include "port/loop.h"
+#include "port/netplan.h"
 #include "stack/fail.h"
-#include "stack/plan.h"
 #include "tapdev/netaddr.h"
 #include "tapdev/sockdiag.h"
 #include "tapdev/tapdev.h"
@@ -20,7 +20,7 @@ struct wire_netns {
 
 /* From here on turns of @loop move packets, and the ports of @config are
  * published. All are borrowed. NULL with the reason. */
-struct wire *wire_new(const struct config *config, const struct plan *plan,
+struct wire *wire_new(const struct config *config, const struct netplan *net,
 		      struct loop *loop, struct tapdev *tap,
 		      const struct wire_netns *netns, struct fail *why);
 /* Ends all flows; accepts NULL. No turn of the loop may follow. */

@@ -126,7 +126,7 @@ static void test_the_front_is_chosen_by_name_or_word(void **state)
 	expect_refusal(PARSE("tapir"), "Usage: tapir run");
 	expect_refusal(PARSE("tapir", "sing"),
 		       "tapir: unknown command 'sing': want run, "
-		       "slirp4netns, flows, replay, ");
+		       "slirp4netns, pasta, flows, replay, ");
 	expect_refusal(PARSE("tapir", "--sing"),
 		       "tapir: unknown option '--sing': want");
 	p = PARSE("tapir", "--help");

@@ -1,7 +1,7 @@
 #include "port/runns.h"
 
 #include "port/config.h"
-#include "port/start.h"
+#include "port/netplan.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static struct plan plan_of(bool ipv4, bool ipv6)
 
 	c.ipv4 = ipv4;
 	c.ipv6 = ipv6;
-	return start_plan(&c);
+	return netplan_of_net(&c);
 }
 
 static void expect(const char *host, const struct plan *plan, const char *want)
