@@ -240,12 +240,14 @@ static bool after(uint32_t a, uint32_t b)
 	return a - b - 1 < (UINT32_C(1) << 31) - 1;
 }
 
-/* With @s->begun. */
+/* With @s->begun. A RST says nothing, at whatever number. */
 static void hear(struct converse_side *s, const struct dissect *d)
 {
 	size_t len = d->payload_len + (d->l4_said - d->l4_len);
 	uint32_t end = d->seq + (uint32_t)len;
 
+	if (d->flags & WIRE_TCP_RST)
+		return;
 	if (d->flags & WIRE_TCP_SYN)
 		end++;
 	if (s->fin && end == s->fin_at) /* behind its FIN, which is no byte */
@@ -359,11 +361,24 @@ static bool is_believed(const struct converse_flow *f, const struct dissect *d)
 	       (d->flags & WIRE_TCP_ACK && d->ack == f->there.isn + 1);
 }
 
+/* Where only the container was captured: a SYN is the first that it
+ * acknowledges. */
+static void guess_there(struct converse_flow *f, const struct dissect *d)
+{
+	const uint8_t flags = WIRE_TCP_SYN | WIRE_TCP_RST | WIRE_TCP_ACK;
+
+	if (!f->there.begun && f->here.begun && !f->from_remote &&
+	    (d->flags & flags) == WIRE_TCP_ACK)
+		begin(&f->there, d->ack - 1);
+}
+
 void converse_container(struct converse_flow *f, const struct dissect *d,
 			bool open, uint64_t number)
 {
-	uint32_t by = f->there.begun ? f->here.isn - f->there.isn : 0;
+	uint32_t by;
 
+	guess_there(f, d);
+	by = f->there.begun ? f->here.isn - f->there.isn : 0;
 	f->last = number;
 	if (d->flags & WIRE_TCP_SYN && !f->guest.begun)
 		begin(&f->guest, d->seq);

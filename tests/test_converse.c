@@ -227,6 +227,32 @@ static void test_a_fin_is_no_byte_for_what_follows_it(void **state)
 	expect(b, "0 up, 0 down, closed\n");
 }
 
+static void test_a_reset_is_no_byte_at_whatever_number(void **state)
+{
+	struct bed *b = *state;
+	struct converse_flow *f = handshake(b);
+
+	say(b, CONVERSE_HERE, RST, HERE + 100000, 0, 0);
+	assert_int_equal(f->here.sent, 0);
+	say(b, CONVERSE_CONTAINER, ACK, GUEST + 1, THERE + 100000, 0);
+	expect(b, ": 0 up, 0 down, reset");
+}
+
+static void
+test_who_answered_is_guessed_if_only_the_container_is_heard(void **state)
+{
+	struct bed *b = *state;
+
+	say(b, CONVERSE_CONTAINER, SYN, GUEST, 0, 0);
+	say(b, CONVERSE_HERE, SYN | ACK, HERE, GUEST + 1, 0);
+	say(b, CONVERSE_CONTAINER, ACK, GUEST + 1, THERE + 1, 0);
+	assert_int_equal(last_ack(b), HERE + 1);
+	say(b, CONVERSE_HERE, ACK, HERE + 1, GUEST + 1, 50);
+	say(b, CONVERSE_CONTAINER, ACK, GUEST + 1, THERE + 51, 0);
+	assert_int_equal(last_ack(b), HERE + 51);
+	expect(b, ": 0 up, 50 down, open at the end\n");
+}
+
 static void test_what_was_never_sent_is_not_acknowledged(void **state)
 {
 	struct bed *b = *state;
@@ -349,6 +375,8 @@ int main(void)
 		CASE(test_bytes_that_were_cut_off_count),
 		CASE(test_a_fin_is_no_byte),
 		CASE(test_a_fin_is_no_byte_for_what_follows_it),
+		CASE(test_a_reset_is_no_byte_at_whatever_number),
+		CASE(test_who_answered_is_guessed_if_only_the_container_is_heard),
 		CASE(test_what_was_never_sent_is_not_acknowledged),
 		CASE(test_only_a_reset_at_the_edge_is_believed),
 		CASE(test_a_reset_of_ours_alone_parts),
