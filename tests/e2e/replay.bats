@@ -47,6 +47,7 @@ teardown_file()
 {
 	# Ends Podman's pause process, which keeps its namespaces
 	[ -z "${ROOTFS:-}" ] || as_user podman system migrate || true
+	rm -f "/dev/shm/libpod_rootless_lock_${USER_ID:-}"
 	stage_down
 }
 
