@@ -1,6 +1,7 @@
 #include "pcap/capture.h"
 
 #include "pcap/record.h"
+#include "pcap/trace.h"
 #include "stack/container_of.h"
 
 #include <errno.h>
@@ -59,6 +60,14 @@ static void take(struct capture *c, const struct frame *f)
 		end_running(c, true);
 }
 
+static void say(struct capture *c, bool from_container, const struct frame *f)
+{
+	uint8_t head[TRACE_BYTES];
+	size_t have = record_copy(f, head, sizeof(head));
+
+	trace_frame(c->trace, from_container, head, have, f->len);
+}
+
 /* What the tap refused was never on the wire. */
 static int put(struct frame_sink *sink, const struct frame *f)
 {
@@ -67,6 +76,8 @@ static int put(struct frame_sink *sink, const struct frame *f)
 
 	if (c->dump && err == 0)
 		take(c, f);
+	if (c->trace && err == 0)
+		say(c, false, f);
 	return err;
 }
 
@@ -155,6 +166,8 @@ void capture_input(struct capture *c, const uint8_t *bytes, size_t len,
 
 	if (c->dump)
 		take(c, &f);
+	if (c->trace)
+		say(c, true, &f);
 }
 
 bool capture_waiting(const struct capture *c)

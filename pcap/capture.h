@@ -8,6 +8,8 @@
 #include "pcap/dump.h"
 #include "stack/frame.h"
 
+#include <stdio.h>
+
 struct capture {
 	struct frame_sink sink; /* for the stack, in place of ->to */
 	struct frame_sink *to;  /* borrowed: the tap */
@@ -17,6 +19,7 @@ struct capture {
 	 * may be started; @why in words, for the time of the call. */
 	void (*failed)(struct capture *c, const char *why);
 
+	FILE *trace;       /* a line for each frame; NULL: none */
 	struct dump *dump; /* NULL: nothing is captured */
 	struct dump *last; /* stopped, and its reader has not got all of it */
 	bool segment;      /* super-frames in segments */

@@ -160,15 +160,6 @@ static enum cli_verdict refuse_splice_only(struct cli *c, const char *arg)
 	return CLI_BAD;
 }
 
-static enum cli_verdict refuse_trace(struct cli *c, const char *arg)
-{
-	fprintf(c->err,
-		"%s: --%s: tapir shows packets by --pcap FILE ('-': to stdout, "
-		"for tcpdump -r -)\n",
-		c->name, c->now->name);
-	return CLI_BAD;
-}
-
 static const struct cli_option options[] = {
 	{"config-net", 0, NULL, "configure the interface from outside",
 	 cli_store_flag, AT(config_net)},
@@ -275,6 +266,8 @@ static const struct cli_option options[] = {
 	 AT(quiet)},
 	{"debug", 'd', NULL, "say what was set up even with --quiet",
 	 cli_store_flag, AT(debug)},
+	{"trace", 0, NULL, "say that and every frame", cli_store_flag,
+	 AT(trace)},
 	{"help", 'h', NULL, "show this help and exit", apply_help, 0},
 	{"version", 0, NULL, "show version and exit", apply_version, 0},
 
@@ -285,7 +278,6 @@ static const struct cli_option options[] = {
 	{"no-copy-addrs", 0, NULL, NULL, cli_store_flag, AT(ignored)},
 	{"no-pidns", 0, NULL, NULL, cli_store_flag, AT(ignored)},
 
-	{"trace", 0, NULL, NULL, refuse_trace, 0},
 	{"freebind", 0, NULL, NULL, refuse_freebind, 0},
 	{"splice-only", 0, NULL, NULL, refuse_splice_only, 0},
 	{"chroot-fallback", 0, NULL, NULL, cli_store_flag, AT(ignored)},
@@ -444,7 +436,8 @@ static enum cli_verdict take_process(struct cli_pasta *p)
 		process->drops = true;
 	}
 	process->clean_end = true;
-	process->verbose = !p->quiet || p->debug;
+	process->verbose = !p->quiet || p->debug || p->trace;
+	process->trace = p->trace;
 	process->background =
 		!p->foreground && p->config->target != CONFIG_TARGET_RUN;
 	return CLI_GO;

@@ -17,7 +17,7 @@ struct cli_pasta {
 	bool no_map_gw, maps_loopback, no_dns;
 	bool dhcp_dns, no_dhcp_dns, dhcp_search, no_dhcp_search;
 	bool no_icmp, no_dhcp, no_ndp, no_dhcpv6, no_ra;
-	bool foreground, quiet, debug;
+	bool foreground, quiet, debug, trace;
 	/* Taken note of, and already so: what tapir does anyway. */
 	bool ignored;
 };

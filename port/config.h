@@ -41,6 +41,7 @@ struct config_process {
 	const char *name; /* begins what it says */
 	bool background;  /* once everything is ready */
 	bool verbose;     /* says what it set up */
+	bool trace;       /* says every frame */
 	const char *pid_path, *log_path;
 	long log_size;
 	bool stays;     /* when the namespace's path is gone */

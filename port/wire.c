@@ -143,6 +143,7 @@ static int capture(struct wire *w, const struct config *config,
 	struct capturing_config c = {config->pcap, config->pcap_segment};
 
 	capturing_init(&w->capturing, w->relays.loop, &tap->sink, stderr);
+	w->capturing.capture.trace = config->process.trace ? stderr : NULL;
 	return c.dump.path ? capturing_start(&w->capturing, &c, why) : 0;
 }
 
