@@ -220,7 +220,7 @@ static int fail_link(const struct reader *r, const char *name, struct fail *why)
 	for (size_t i = 0; i < r->link_count; i++) {
 		const char *next = r->links[i].name;
 
-		if (len + strlen(next) + sizeof(", ...") > sizeof(names)) {
+		if (len + strlen(next) + sizeof(", , ...") > sizeof(names)) {
 			snprintf(names + len, sizeof(names) - len, ", ...");
 			break;
 		}

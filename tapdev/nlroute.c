@@ -140,15 +140,20 @@ static int put_hop(struct nlroute_sink *sink, struct nlroute_hop *hop,
 	return sink->put(sink, hop);
 }
 
+static bool is_hop(const struct rtnexthop *n, int left)
+{
+	return left >= (int)sizeof(*n) && n->rtnh_len >= sizeof(*n) &&
+	       n->rtnh_len <= left;
+}
+
 static int put_hops(struct nlroute_sink *sink, struct nlroute_hop *hop,
 		    uint8_t family, const struct nlattr *multipath)
 {
-	const char *at = mnl_attr_get_payload(multipath);
+	const struct rtnexthop *n = mnl_attr_get_payload(multipath);
 	int left = mnl_attr_get_payload_len(multipath), err = 0;
-	const struct rtnexthop *n = (const struct rtnexthop *)at;
 
-	while (err == 0 && RTNH_OK(n, left)) {
-		struct attrs in = {(const char *)n + sizeof(*n),
+	while (err == 0 && is_hop(n, left)) {
+		struct attrs in = {(const char *)(n + 1),
 				   (int)(n->rtnh_len - sizeof(*n))};
 
 		hop->index = (unsigned)n->rtnh_ifindex;

@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -101,6 +102,35 @@ void netspace_del(const char *ifname, const char *addr, uint8_t bits)
 void netspace_add_probed(const char *ifname, const char *addr, uint8_t bits)
 {
 	change(ifname, addr, bits, RTM_NEWADDR, 0);
+}
+
+void netspace_run(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+unsigned netspace_count(const char *command, const char *text)
+{
+	FILE *out = popen(command, "r");
+	unsigned n = 0;
+	char *line = NULL;
+	size_t room = 0;
+
+	assert_non_null(out);
+	while (getline(&line, &room, out) >= 0) {
+		for (char *at = strstr(line, text); at;
+		     at = strstr(at + 1, text))
+			n++;
+	}
+	free(line);
+	assert_int_equal(pclose(out), 0);
+	return n;
+}
+
+bool netspace_has_ip(void)
+{
+	return system("ip -V >/dev/null 2>&1") == 0;
 }
 
 static void bind4(int fd, struct in_addr addr, uint16_t *port)

@@ -19,6 +19,14 @@ void netspace_add(const char *ifname, const char *addr, uint8_t bits);
 void netspace_del(const char *ifname, const char *addr, uint8_t bits);
 void netspace_add_probed(const char *ifname, const char *addr, uint8_t bits);
 
+/* Runs a command of the shell in the namespace ("ip link set tap0 down"), which
+ * must not fail. */
+void netspace_run(const char *command);
+/* How often @text is in what @command puts out. */
+unsigned netspace_count(const char *command, const char *text);
+/* Is there ip(8)? */
+bool netspace_has_ip(void);
+
 /* A socket of SOCK_STREAM (listening) or SOCK_DGRAM bound to @addr; IPv4
  * addresses "::ffff:a.b.c.d" are bound through an IPv6 socket. @port 0: any;
  * *@port then has it. */
