@@ -69,7 +69,7 @@ is_clean()
 	local said=$STAGE/said
 
 	tcpdump -nn -vv -r "$1" 2>"$said" |
-		grep -aE 'incorrect|[( ]bad |\[\||truncated|invalid|missing' &&
+		grep -aE 'incorrect|wrong|[( ]bad |\[\||truncated|invalid|missing' &&
 		fail "tcpdump complains"
 	grep -vE '^(reading from|tcpdump: )' "$said" && fail "tcpdump fails"
 	tshark -n -r "$1" -o tcp.check_checksum:TRUE \
