@@ -25,6 +25,8 @@ struct plan netplan_of_net(const struct config *c)
 	plan.ipv4 = c->ipv4;
 	plan.ipv6 = c->ipv6;
 	plan.dns = c->dns;
+	if (!c->dns)
+		plan.offer.dns_count = 0;
 	return plan;
 }
 

@@ -57,9 +57,10 @@ void arp_input(struct link *l, struct view v)
 	if (get16(a->op) != OP_REQUEST)
 		return;
 	/* A probe asks whether somebody else has what the container is about
-	 * to take (RFC 5227 2.1.1): only if it is ours, somebody has. */
+	 * to take (RFC 5227 2.1.1): only if it is ours or the gateway's, somebody
+	 * has. */
 	if (probe)
 		link_learn(l, &target);
-	if (probe ? plan_is_ours(l->plan, &target) : link_answers(l, &target))
+	if (probe ? plan_is_taken(l->plan, &target) : link_answers(l, &target))
 		reply(l, a);
 }

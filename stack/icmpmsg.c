@@ -151,6 +151,9 @@ int icmpmsg_send_error(struct packet_layer *pl, const struct icmpmsg_error *e,
 		return 0;
 	if (!from)
 		from = v4 ? &pl->plan->gateway4 : &pl->plan->gateway6;
+	/* On a link without a gateway the target itself says so. */
+	if (addr_is_unspecified(from))
+		from = v4 ? dst : &pl->plan->router6;
 	if (v4) {
 		iov[1].iov_len = quote4(head, src, dst, proto, l4_len,
 					e->why == ICMPMSG_TOO_BIG);

@@ -93,11 +93,20 @@ bool link_is_guest(const struct link *l, const struct in6_addr *a)
 	       addr_equal(a, &plan->guest6) || guest_has(&l->guest, a);
 }
 
+static bool may_be_far(const struct plan *plan, const struct in6_addr *a)
+{
+	return plan->shared && (addr_is_v4(a) ? plan->ipv4 : plan->ipv6) &&
+	       !addr_is_unspecified(a) && !addr_is_loopback(a) &&
+	       !addr_is_multicast(a);
+}
+
 bool link_answers(const struct link *l, const struct in6_addr *a)
 {
-	return plan_is_ours(l->plan, a) ||
-	       (plan_on_link(l->plan, a) && !plan_is_broadcast(l->plan, a) &&
-		!link_is_guest(l, a));
+	const struct plan *plan = l->plan;
+
+	return plan_is_taken(plan, a) ||
+	       ((plan_on_link(plan, a) || may_be_far(plan, a)) &&
+		!plan_is_broadcast(plan, a) && !link_is_guest(l, a));
 }
 
 /* A sum of zero is written as its other form, which UDP wants and TCP takes. */

@@ -34,9 +34,10 @@ uint16_t link_input(struct link *l, struct view frame, struct view *ret);
 void link_learn(struct link *l, const struct in6_addr *a);
 /* Is @a the container's own: by the plan, or seen in use? */
 bool link_is_guest(const struct link *l, const struct in6_addr *a);
-/* Do ARP and NDP answer for @a? Our own addresses, and every other one of the
- * subnet that is not the container's: a connect() to it then ends as it would
- * outside, not with a failed neighbour. */
+/* Do ARP and NDP answer for @a? Our own addresses, the gateway's, and every other
+ * one of the subnet that is not the container's: a connect() to it then ends as
+ * it would outside, not with a failed neighbour. If the networks are the host's,
+ * so may be a route that has no gateway: then for whatever can be a neighbour. */
 bool link_answers(const struct link *l, const struct in6_addr *a);
 
 /* Sends @iov (starting with the IP or ARP header) to @dst, or to the

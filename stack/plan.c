@@ -34,9 +34,11 @@ struct plan plan_make(struct in6_addr net4, uint8_t bits4, uint16_t mtu,
 		.dns4 = addr_from_v4(net + 3),
 		.dns6 = addr6(0xfd00, 3),
 		.dns = true,
-		.offer = {.dhcp4 = true, .ra = true},
+		.offer = {.dhcp4 = true, .ra = true, .dns_count = 2},
 	};
 
+	plan.offer.dns[0] = plan.dns4;
+	plan.offer.dns[1] = plan.dns6;
 	memcpy(plan.mac, mac, WIRE_MAC_LEN);
 	return plan;
 }
@@ -54,6 +56,15 @@ bool plan_is_ours(const struct plan *plan, const struct in6_addr *a)
 	       (addr_equal(a, &plan->loop6) || addr_equal(a, &plan->self6) ||
 		addr_equal(a, &plan->router6) ||
 		(plan->dns && addr_equal(a, &plan->dns6)));
+}
+
+bool plan_is_taken(const struct plan *plan, const struct in6_addr *a)
+{
+	bool v4 = addr_is_v4(a);
+
+	return plan_is_ours(plan, a) ||
+	       ((v4 ? plan->ipv4 : plan->ipv6) && !addr_is_unspecified(a) &&
+		addr_equal(a, v4 ? &plan->gateway4 : &plan->gateway6));
 }
 
 static struct in6_addr or_gateway(const struct plan *plan, bool v4,
@@ -102,5 +113,5 @@ bool plan_is_broadcast(const struct plan *plan, const struct in6_addr *a)
 bool plan_source_ok(const struct plan *plan, const struct in6_addr *a)
 {
 	return plan_on_link(plan, a) && !plan_is_broadcast(plan, a) &&
-	       !plan_is_ours(plan, a);
+	       !plan_is_taken(plan, a);
 }

@@ -38,15 +38,17 @@ struct plan {
 	bool ipv4;
 	struct in6_addr net4; /* 10.0.2.0 */
 	uint8_t bits4;        /* 24; prefix length, 1 to 32 */
+	/* Where DHCP and ICMP errors come from. Need not lie in net4; may be
+	 * 0.0.0.0 without DHCP. */
 	struct in6_addr gateway4;
 	struct in6_addr guest4; /* N+100: what -c gives the container */
 	struct in6_addr dhcp4;  /* N+15: what DHCP gives it */
 
 	bool ipv6;
-	struct in6_addr net6; /* fd00::, always a /64 */
-	struct in6_addr gateway6;
-	struct in6_addr guest6;  /* fd00::64: what `tapir run` gives */
-	struct in6_addr router6; /* fe80::2: link-local of the router */
+	struct in6_addr net6;     /* fd00::, always a /64 */
+	struct in6_addr gateway6; /* may be router6, or lie elsewhere */
+	struct in6_addr guest6;   /* fd00::64: what `tapir run` gives */
+	struct in6_addr router6;  /* fe80::2: link-local of the router */
 
 	/* What the container calls ..., :: if it has no name for that: */
 	struct in6_addr loop4, loop6; /* ... the host's loopback */
@@ -73,13 +75,15 @@ bool plan_is_ours(const struct plan *plan, const struct in6_addr *a);
  * or from the host's own address: its name for that, else the gateway. */
 struct in6_addr plan_loopback(const struct plan *plan, bool v4);
 struct in6_addr plan_host(const struct plan *plan, bool v4);
+/* Is @a nothing that the container could have: our own, or a gateway's? */
+bool plan_is_taken(const struct plan *plan, const struct in6_addr *a);
 /* On the container's link: net4, net6 or fe80::/10, if the family is on. */
 bool plan_on_link(const struct plan *plan, const struct in6_addr *a);
 /* 255.255.255.255, or the first or last address of net4, if that has more than
  * two (RFC 3021). */
 bool plan_is_broadcast(const struct plan *plan, const struct in6_addr *a);
 /* May a packet from the container carry @a as its source? An on-link unicast
- * address that is not ours. */
+ * address that is not taken. */
 bool plan_source_ok(const struct plan *plan, const struct in6_addr *a);
 
 #endif

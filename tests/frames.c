@@ -66,6 +66,43 @@ struct plan frames_plan(uint16_t mtu)
 	return plan_make(frames_addr("10.0.2.0"), 24, mtu, frames_gateway_mac);
 }
 
+struct plan frames_shared_plan(void)
+{
+	struct plan plan = {
+		.mtu = 1500,
+		.shared = true,
+		.ipv4 = true,
+		.net4 = frames_addr("192.0.2.5"),
+		.bits4 = 32,
+		.gateway4 = frames_addr("192.0.2.1"),
+		.guest4 = frames_addr("192.0.2.5"),
+		.dhcp4 = frames_addr("192.0.2.5"),
+		.ipv6 = true,
+		.net6 = frames_addr("2001:db8::"),
+		.gateway6 = frames_addr("fe80::1"),
+		.guest6 = frames_addr("2001:db8::5"),
+		.router6 = frames_addr("fe80::1"),
+		.self4 = frames_addr("169.254.1.2"),
+		.dns4 = frames_addr("169.254.1.1"),
+		.dns = true,
+		.offer = {.dhcp4 = true,
+			  .dhcp6 = true,
+			  .ra = true,
+			  .dns = {frames_addr("169.254.1.1"),
+				  frames_addr("2001:db8::53"),
+				  frames_addr("192.0.2.53"),
+				  frames_addr("fd00::53")},
+			  .dns_count = 4,
+			  .search = "\3lan\0\7example\3net",
+			  .search_len = 18,
+			  .hostname = "box",
+			  .fqdn = "box.example.net"},
+	};
+
+	memcpy(plan.mac, frames_gateway_mac, WIRE_MAC_LEN);
+	return plan;
+}
+
 void frames_put(struct frames_buf *b, const void *data, size_t len)
 {
 	assert_true(b->len + len <= sizeof(b->data));

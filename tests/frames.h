@@ -36,6 +36,11 @@ extern const uint8_t frames_gateway_mac[WIRE_MAC_LEN];
 struct in6_addr frames_addr(const char *text);
 /* 10.0.2.0/24 and fd00::/64 with the gateway's MAC above. */
 struct plan frames_plan(uint16_t mtu);
+/* The host's own addresses, 192.0.2.5/32 and 2001:db8::5, with the gateways
+ * 192.0.2.1 and fe80::1 outside the networks, 169.254.1.1 and 169.254.1.2 for
+ * resolver and host, nothing for its loopback; all services, two resolvers and
+ * a search domain of each family, names. MTU 1500. */
+struct plan frames_shared_plan(void);
 
 /* A frame being written, from its Ethernet header on. */
 struct frames_buf {

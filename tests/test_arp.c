@@ -129,6 +129,45 @@ static void test_without_dns_its_alias_is_still_a_neighbour(void **state)
 	assert_reply(f, "10.0.2.3", "10.0.2.100");
 }
 
+static void test_gateway_and_aliases_need_not_be_on_the_link(void **state)
+{
+	static const char *const all[] = {"192.0.2.1", "169.254.1.1",
+					  "169.254.1.2", "192.0.2.77",
+					  "198.51.100.1"};
+	static const char *const none[] = {"192.0.2.5", "255.255.255.255",
+					   "127.0.0.1", "224.0.0.1", "0.0.0.0"};
+	struct front *f = *state;
+
+	f->plan = frames_shared_plan();
+	for (size_t i = 0; i < 5; i++) {
+		request(f, "192.0.2.5", all[i]);
+		assert_reply(f, all[i], "192.0.2.5");
+		request(f, "192.0.2.5", none[i]);
+		assert_int_equal(f->sink.n, 0);
+	}
+	/* The gateway is there for whoever checks before using an address. */
+	request(f, "0.0.0.0", "192.0.2.1");
+	assert_reply(f, "192.0.2.1", "0.0.0.0");
+	request(f, "0.0.0.0", "192.0.2.77");
+	assert_int_equal(f->sink.n, 0);
+	request(f, "0.0.0.0", "192.0.2.5");
+	assert_int_equal(f->sink.n, 0);
+}
+
+static void test_a_gateway_that_is_not_ours_cannot_be_taken(void **state)
+{
+	struct front *f = *state;
+
+	f->plan.shared = true;
+	f->plan.loop4 = frames_addr("169.254.1.3");
+	request(f, "10.0.2.2", "10.0.2.2");
+	assert_reply(f, "10.0.2.2", "10.0.2.2");
+	request(f, "0.0.0.0", "10.0.2.2");
+	assert_reply(f, "10.0.2.2", "0.0.0.0");
+	request(f, "10.0.2.100", "10.0.2.2");
+	assert_reply(f, "10.0.2.2", "10.0.2.100");
+}
+
 static void test_a_cut_message_is_dropped_at_every_length(void **state)
 {
 	struct frames_arp a = {1, "10.0.2.100", "10.0.2.2"};
@@ -193,6 +232,8 @@ int main(void)
 		ARP_TEST(test_announcements_are_learned_in_both_forms),
 		ARP_TEST(test_our_addresses_cannot_be_taken),
 		ARP_TEST(test_without_dns_its_alias_is_still_a_neighbour),
+		ARP_TEST(test_gateway_and_aliases_need_not_be_on_the_link),
+		ARP_TEST(test_a_gateway_that_is_not_ours_cannot_be_taken),
 		ARP_TEST(test_a_cut_message_is_dropped_at_every_length),
 		ARP_TEST(test_other_hardware_and_operations_are_dropped),
 		ARP_TEST(test_without_ipv4_there_is_no_arp),

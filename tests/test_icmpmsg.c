@@ -317,6 +317,36 @@ static void test_who_reports_may_be_named(void **state)
 	assert_true(addr_equal(&s.src, &hop));
 }
 
+/* 192.0.2.5/32 and its gateway outside; then without one. */
+static void test_the_gateway_reports_wherever_it_is(void **state)
+{
+	struct front *f = *state;
+	struct icmpmsg_error e = {.why = ICMPMSG_HOST_UNREACH};
+	struct in6_addr none = {0}, none4 = addr_from_v4(0);
+
+	f->plan = frames_shared_plan();
+	for (int i = 0; i < 4; i++) {
+		bool v4 = i % 2 == 0;
+		struct in6_addr src = v4 ? f->plan.guest4 : f->plan.guest6;
+		struct in6_addr dst =
+			frames_addr(v4 ? "198.51.100.1" : "2001:db8:1::1");
+		struct in6_addr want = v4 ? f->plan.gateway4 : f->plan.router6;
+		struct frames_seen s;
+
+		if (v4 && i > 1)
+			want = dst;
+		frames_sink_clear(&f->sink);
+		icmpmsg_send_error(&f->pl, &e, &src, &dst, 17, "12345678", 8);
+		s = frames_read(frames_only(&f->sink));
+		assert_true(addr_equal(&s.src, &want));
+		assert_true(addr_equal(&s.dst, &src));
+		if (i == 1) {
+			f->plan.gateway4 = none4;
+			f->plan.gateway6 = none;
+		}
+	}
+}
+
 struct silence {
 	const char *src, *dst;
 	uint8_t proto, type;
@@ -373,6 +403,7 @@ int main(void)
 		ICMP_TEST(test_each_errno_becomes_its_message),
 		ICMP_TEST(test_the_quote_is_a_packet_and_fits),
 		ICMP_TEST(test_who_reports_may_be_named),
+		ICMP_TEST(test_the_gateway_reports_wherever_it_is),
 		ICMP_TEST(test_some_packets_are_never_complained_about),
 	};
 
