@@ -18,6 +18,7 @@
 	X(DROP_ARP, "drop_arp")                                                \
 	X(DROP_NDP, "drop_ndp")                                                \
 	X(DROP_DHCP, "drop_dhcp")                                              \
+	X(DROP_DHCP6, "drop_dhcp6")                                            \
 	X(DROP_IP_HEADER, "drop_ip_header")                                    \
 	X(DROP_IP_LENGTH, "drop_ip_length")                                    \
 	X(DROP_IP_CSUM, "drop_ip_checksum")                                    \

@@ -1,5 +1,8 @@
 #include "stack/dhcp4.h"
 
+#include "stack/domain.h"
+
+#include <assert.h>
 #include <string.h>
 
 #define CLIENT_PORT 68
@@ -11,29 +14,46 @@
 #define FLAG_BROADCAST 0x8000
 #define MAGIC          0x63825363
 
-/* RFC 2131 2: a client may count on receiving this much, and old ones (RFC 1542
- * 2.1) take nothing shorter. */
-#define REPLY_MAX 548
-#define REPLY_MIN 300
+/* RFC 2131 2: who says nothing else takes 548 bytes, and old clients (RFC 1542
+ * 2.1) nothing shorter than 300. Ours are no longer than 1472. */
+#define REPLY_DEFAULT 548
+#define REPLY_MIN     300
+#define REPLY_MAX     1472
+#define IP_UDP_LEN    (sizeof(struct wire_ip4) + sizeof(struct wire_udp))
 
-/* RFC 2132, 52 of it in section 9.3; 26 in 5.1 */
+/* RFC 2132, 52 of it in section 9.3; 26 in 5.1; 80: RFC 4039, 81: RFC 4702, 119:
+ * RFC 3397, 121: RFC 3442 */
 #define OPT_PAD       0
 #define OPT_MASK      1
 #define OPT_ROUTER    3
 #define OPT_DNS       6
+#define OPT_HOSTNAME  12
 #define OPT_MTU       26
 #define OPT_REQUESTED 50
 #define OPT_LEASE     51
 #define OPT_OVERLOAD  52
 #define OPT_TYPE      53
 #define OPT_SERVER    54
+#define OPT_WANTED    55
+#define OPT_MAX_SIZE  57
 #define OPT_RENEW     58
 #define OPT_REBIND    59
 #define OPT_CLIENT_ID 61
+#define OPT_RAPID     80
+#define OPT_FQDN      81
+#define OPT_SEARCH    119
+#define OPT_ROUTES    121
 #define OPT_END       255
 
 #define OVERLOAD_FILE  1
 #define OVERLOAD_SNAME 2
+
+/* RFC 4702 2.1 */
+#define FQDN_SERVER   0x01 /* the client wants us to tell DNS about it */
+#define FQDN_OVERRIDE 0x02
+#define FQDN_ENCODED  0x04 /* a name as in DNS, not text */
+#define FQDN_NO_DNS   0x08 /* and we do not */
+#define FQDN_RCODE    255  /* nobody looks (RFC 4702 2.2) */
 
 /* Seconds; renewed and rebound at the usual 1/2 and 7/8 (RFC 2131 4.4.5). */
 #define LEASE  (24 * 3600)
@@ -78,7 +98,39 @@ struct request {
 	uint32_t server, requested, ciaddr;
 	const uint8_t *client_id;
 	uint8_t client_id_len;
+	const uint8_t *wanted; /* option codes; NULL: it does not say */
+	uint8_t wanted_len;
+	uint16_t max_size; /* of a packet */
+	bool rapid;
+	bool fqdn;
+	uint8_t fqdn_flags;
 };
+
+/* What the client would like its answer to be. */
+static void take_wish(struct request *r, uint8_t code, const uint8_t *data,
+		      uint8_t len)
+{
+	switch (code) {
+	case OPT_WANTED:
+		r->wanted = data;
+		r->wanted_len = len;
+		break;
+	case OPT_MAX_SIZE:
+		if (len == 2)
+			r->max_size = get16(data);
+		break;
+	case OPT_RAPID:
+		r->rapid = true;
+		break;
+	case OPT_FQDN:
+		r->fqdn = len >= 3;
+		if (r->fqdn)
+			r->fqdn_flags = data[0];
+		break;
+	default:
+		break;
+	}
+}
 
 static void take_option(struct request *r, uint8_t code, const uint8_t *data,
 			uint8_t len)
@@ -105,6 +157,7 @@ static void take_option(struct request *r, uint8_t code, const uint8_t *data,
 		r->client_id_len = len;
 		break;
 	default:
+		take_wish(r, code, data, len);
 		break;
 	}
 }
@@ -153,13 +206,21 @@ static bool read_request(struct view v, struct request *ret)
 struct reply {
 	uint8_t data[sizeof(struct wire_udp) + REPLY_MAX];
 	size_t len;
+	size_t limit; /* what is kept for the end is left out */
 };
+
+static size_t room(const struct reply *r)
+{
+	return r->limit > r->len ? r->limit - r->len : 0;
+}
 
 static void add(struct reply *r, uint8_t code, const void *data, uint8_t len)
 {
+	assert(sizeof(r->data) - r->len >= (size_t)len + 2);
 	r->data[r->len++] = code;
 	r->data[r->len++] = len;
-	memcpy(r->data + r->len, data, len);
+	if (len > 0)
+		memcpy(r->data + r->len, data, len);
 	r->len += len;
 }
 
@@ -171,16 +232,92 @@ static void add32(struct reply *r, uint8_t code, uint32_t v)
 	add(r, code, b, sizeof(b));
 }
 
+/* Adds what an answer can be without. */
+static void add_if_room(struct reply *r, uint8_t code, const void *data,
+			size_t len)
+{
+	if (len > 0 && len <= UINT8_MAX && room(r) >= len + 2)
+		add(r, code, data, (uint8_t)len);
+}
+
+static bool wants(const struct request *q, uint8_t code)
+{
+	return !q->wanted || memchr(q->wanted, code, q->wanted_len);
+}
+
+/* A client cannot know that a gateway elsewhere is a neighbour: the first route
+ * says so, the second is the default through it (RFC 3442). Told unasked: there
+ * is no way out without. */
+static void add_routes(struct reply *r, const struct plan *plan)
+{
+	uint8_t routes[] = {32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+	if (addr_in_prefix(&plan->gateway4, &plan->net4, plan->bits4))
+		return;
+	put32(routes + 1, addr_v4(&plan->gateway4));
+	put32(routes + 10, addr_v4(&plan->gateway4));
+	add_if_room(r, OPT_ROUTES, routes, sizeof(routes));
+}
+
+/* As many as there is room for, and for @rest behind them. */
+static void add_dns(struct reply *r, const struct plan_offer *offer,
+		    size_t rest)
+{
+	uint8_t servers[PLAN_DNS_MAX * 4];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < offer->dns_count; i++) {
+		if (!addr_is_v4(&offer->dns[i]) || room(r) < 2 + len + 4 + rest)
+			continue;
+		put32(servers + len, addr_v4(&offer->dns[i]));
+		len += 4;
+	}
+	add_if_room(r, OPT_DNS, servers, len);
+}
+
 static void add_network(struct reply *r, const struct plan *plan)
 {
 	uint8_t mtu[2];
 
-	add32(r, OPT_MASK, ~(UINT32_MAX >> plan->bits4));
+	add32(r, OPT_MASK,
+	      plan->bits4 >= 32 ? UINT32_MAX : ~(UINT32_MAX >> plan->bits4));
 	add32(r, OPT_ROUTER, addr_v4(&plan->gateway4));
-	if (plan->dns)
-		add32(r, OPT_DNS, addr_v4(&plan->dns4));
+	add_routes(r, plan);
+	add_dns(r, &plan->offer, 2 + sizeof(mtu));
 	put16(mtu, plan->mtu);
-	add(r, OPT_MTU, mtu, sizeof(mtu));
+	add_if_room(r, OPT_MTU, mtu, sizeof(mtu));
+}
+
+/* RFC 4702 4: in the client's own spelling. We tell no DNS about anybody. */
+static void add_fqdn(struct reply *r, const char *name, uint8_t asked)
+{
+	uint8_t option[3 + DOMAIN_MAX] = {FQDN_NO_DNS, FQDN_RCODE, FQDN_RCODE};
+	size_t len;
+
+	if (asked & FQDN_SERVER)
+		option[0] |= FQDN_OVERRIDE;
+	if (asked & FQDN_ENCODED) {
+		option[0] |= FQDN_ENCODED;
+		len = domain_encode(name, option + 3);
+	} else {
+		len = strlen(name);
+		memcpy(option + 3, name, len);
+	}
+	if (len > 0)
+		add_if_room(r, OPT_FQDN, option, 3 + len);
+}
+
+static void add_names(struct reply *r, const struct plan_offer *offer,
+		      const struct request *q)
+{
+	if (wants(q, OPT_HOSTNAME))
+		add_if_room(r, OPT_HOSTNAME, offer->hostname,
+			    strlen(offer->hostname));
+	if (wants(q, OPT_SEARCH))
+		add_if_room(r, OPT_SEARCH, offer->search, offer->search_len);
+	if (q->fqdn || (q->wanted && wants(q, OPT_FQDN)))
+		add_fqdn(r, offer->fqdn,
+			 q->fqdn ? q->fqdn_flags : FQDN_ENCODED);
 }
 
 static void add_lease(struct reply *r)
@@ -190,16 +327,26 @@ static void add_lease(struct reply *r)
 	add32(r, OPT_REBIND, REBIND);
 }
 
-static void build(struct reply *ret, const struct plan *plan,
-		  const struct request *q, enum type type)
+/* How long a message the client and the link take. */
+static size_t longest(const struct plan *plan, const struct request *q)
+{
+	size_t len = REPLY_DEFAULT;
+
+	if (q->max_size > IP_UDP_LEN + REPLY_DEFAULT)
+		len = q->max_size - IP_UDP_LEN;
+	if (len > plan->mtu - IP_UDP_LEN)
+		len = plan->mtu - IP_UDP_LEN;
+	return len < REPLY_MAX ? len : REPLY_MAX;
+}
+
+static void add_head(struct reply *r, const struct plan *plan,
+		     const struct request *q, enum type type, bool leases)
 {
 	struct wire_dhcp h = {
 		.op = OP_REPLY,
 		.htype = HTYPE_ETHERNET,
 		.hlen = WIRE_MAC_LEN,
 	};
-	uint8_t code = (uint8_t)type;
-	bool leases = type == OFFER || (type == ACK && q->type != INFORM);
 
 	memcpy(h.xid, q->head->xid, sizeof(h.xid));
 	memcpy(h.flags, q->head->flags, sizeof(h.flags));
@@ -209,16 +356,30 @@ static void build(struct reply *ret, const struct plan *plan,
 		put32(h.ciaddr, q->ciaddr);
 	if (leases)
 		put32(h.yiaddr, addr_v4(&plan->dhcp4));
+	memcpy(r->data + r->len, &h, sizeof(h));
+	r->len += sizeof(h);
+}
+
+static void build(struct reply *ret, const struct plan *plan,
+		  const struct request *q, enum type type)
+{
+	uint8_t code = (uint8_t)type;
+	bool leases = type == OFFER || (type == ACK && q->type != INFORM);
+	size_t end = 1 + (q->client_id ? 2u + q->client_id_len : 0);
 
 	ret->len = sizeof(struct wire_udp);
-	memcpy(ret->data + ret->len, &h, sizeof(h));
-	ret->len += sizeof(h);
+	ret->limit = ret->len + longest(plan, q) - end;
+	add_head(ret, plan, q, type, leases);
 	add(ret, OPT_TYPE, &code, 1);
 	add32(ret, OPT_SERVER, addr_v4(&plan->gateway4));
 	if (leases)
 		add_lease(ret);
-	if (type != NAK)
+	if (q->type == DISCOVER && type == ACK)
+		add(ret, OPT_RAPID, NULL, 0);
+	if (type != NAK) {
 		add_network(ret, plan);
+		add_names(ret, &plan->offer, q);
+	}
 	if (q->client_id)
 		add(ret, OPT_CLIENT_ID, q->client_id, q->client_id_len);
 	ret->data[ret->len++] = OPT_END;
@@ -308,7 +469,7 @@ static bool take(struct packet_layer *pl, const struct packet *p)
 		return false;
 	switch (q.type) {
 	case DISCOVER:
-		respond(pl, &q, OFFER);
+		respond(pl, &q, q.rapid ? ACK : OFFER);
 		return true;
 	case REQUEST:
 		return take_request(pl, &q);

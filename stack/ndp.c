@@ -1,5 +1,6 @@
 #include "stack/ndp.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define TYPE_MLD_QUERY  130
@@ -17,6 +18,9 @@
 #define OPT_PREFIX     3
 #define OPT_MTU        5
 #define OPT_RDNSS      25
+#define OPT_DNSSL      31
+
+#define RA_MANAGED 0x80 /* addresses come from DHCPv6 */
 
 #define PREFIX_ON_LINK    0x80
 #define PREFIX_AUTONOMOUS 0x40
@@ -82,22 +86,39 @@ struct wire_mtu {
 	uint8_t mtu[4];
 };
 
-/* RFC 8106 5.1, one server */
-struct wire_rdnss {
+/* RFC 8106 5.1 and 5.2: servers follow, or names */
+struct wire_dns {
 	uint8_t type;
 	uint8_t len;
 	uint8_t reserved[2];
 	uint8_t lifetime[4];
-	uint8_t server[16];
+};
+
+/* An advertisement with everything that a plan can make it tell. */
+#define RA_MAX                                                                 \
+	(sizeof(struct wire_ra) + sizeof(struct wire_lla) +                    \
+	 sizeof(struct wire_prefix) + sizeof(struct wire_mtu) +                \
+	 2 * sizeof(struct wire_dns) + PLAN_DNS_MAX * 16 + PLAN_SEARCH_MAX +   \
+	 7)
+
+struct ra_msg {
+	uint8_t data[RA_MAX];
+	size_t len;
 };
 
 static const struct in6_addr all_nodes = {{{0xff, 2, [15] = 1}}};
+
+static bool is_router(const struct plan *plan)
+{
+	return plan->offer.ra && !plan->offer.no_ndp;
+}
 
 void ndp_init(struct ndp *n, struct packet_layer *pl, nsec_t now)
 {
 	*n = (struct ndp){
 		.pl = pl,
-		.next_ra = pl->plan->ipv6 ? now : NSEC_NEVER,
+		.next_ra = pl->plan->ipv6 && is_router(pl->plan) ? now
+								 : NSEC_NEVER,
 	};
 }
 
@@ -125,49 +146,90 @@ static void fill_lla(struct wire_lla *o, uint8_t type, const struct plan *plan)
 	memcpy(o->mac, plan->mac, sizeof(o->mac));
 }
 
-/* Appends an option to an advertisement of *@len bytes. */
-static void append(uint8_t *msg, size_t *len, const void *option, size_t n)
+static void append(struct ra_msg *m, const void *data, size_t len)
 {
-	memcpy(msg + *len, option, n);
-	*len += n;
+	assert(len <= sizeof(m->data) - m->len);
+	if (len > 0)
+		memcpy(m->data + m->len, data, len);
+	m->len += len;
 }
 
-static void send_ra(struct ndp *n, const struct in6_addr *dst)
+/* The header of an option with @len bytes behind it, a multiple of 8. */
+static void append_dns(struct ra_msg *m, uint8_t type, size_t len)
 {
-	const struct plan *plan = n->pl->plan;
-	struct wire_ra ra = {.type = TYPE_RA, .hop_limit = 64};
-	struct wire_lla lla;
+	struct wire_dns h = {.type = type};
+
+	h.len = (uint8_t)((sizeof(h) + len) / 8);
+	put32(h.lifetime, LIFETIME_FOR_EVER);
+	append(m, &h, sizeof(h));
+}
+
+static void append_servers(struct ra_msg *m, const struct plan_offer *offer)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < offer->dns_count; i++)
+		n += addr_is_v4(&offer->dns[i]) ? 0 : 1;
+	if (n == 0)
+		return;
+	append_dns(m, OPT_RDNSS, n * sizeof(offer->dns[0]));
+	for (unsigned i = 0; i < offer->dns_count; i++)
+		if (!addr_is_v4(&offer->dns[i]))
+			append(m, &offer->dns[i], sizeof(offer->dns[i]));
+}
+
+static void append_search(struct ra_msg *m, const struct plan_offer *offer)
+{
+	static const uint8_t zero[8];
+	size_t pad = 7 - (offer->search_len + 7u) % 8;
+
+	if (offer->search_len == 0)
+		return;
+	append_dns(m, OPT_DNSSL, offer->search_len + pad);
+	append(m, offer->search, offer->search_len);
+	append(m, zero, pad);
+}
+
+static void append_prefix(struct ra_msg *m, const struct plan *plan)
+{
 	struct wire_prefix prefix = {
 		.type = OPT_PREFIX,
 		.len = sizeof(prefix) / 8,
 		.bits = 64,
 		.flags = PREFIX_ON_LINK | PREFIX_AUTONOMOUS,
 	};
-	struct wire_mtu mtu = {.type = OPT_MTU, .len = sizeof(mtu) / 8};
-	struct wire_rdnss dns = {.type = OPT_RDNSS, .len = sizeof(dns) / 8};
-	uint8_t msg[sizeof(ra) + sizeof(lla) + sizeof(prefix) + sizeof(mtu) +
-		    sizeof(dns)];
-	size_t len = 0;
 
-	put16(ra.lifetime, ROUTER_LIFETIME);
-	append(msg, &len, &ra, sizeof(ra));
-	fill_lla(&lla, OPT_SOURCE_LLA, plan);
-	append(msg, &len, &lla, sizeof(lla));
-	/* Below that IPv6 does not run (RFC 8200 5), and nobody listens. */
-	if (plan->mtu >= MTU_MIN) {
-		put32(mtu.mtu, plan->mtu);
-		append(msg, &len, &mtu, sizeof(mtu));
-	}
 	put32(prefix.valid, LIFETIME_FOR_EVER);
 	put32(prefix.preferred, LIFETIME_FOR_EVER);
 	memcpy(prefix.prefix, &plan->net6, sizeof(prefix.prefix));
-	append(msg, &len, &prefix, sizeof(prefix));
-	if (plan->dns) {
-		put32(dns.lifetime, LIFETIME_FOR_EVER);
-		memcpy(dns.server, &plan->dns6, sizeof(dns.server));
-		append(msg, &len, &dns, sizeof(dns));
+	append(m, &prefix, sizeof(prefix));
+}
+
+static void send_ra(struct ndp *n, const struct in6_addr *dst)
+{
+	const struct plan *plan = n->pl->plan;
+	struct wire_ra ra = {
+		.type = TYPE_RA,
+		.hop_limit = 64,
+		.flags = plan->offer.dhcp6 ? RA_MANAGED : 0,
+	};
+	struct wire_mtu mtu = {.type = OPT_MTU, .len = sizeof(mtu) / 8};
+	struct wire_lla lla;
+	struct ra_msg m = {.len = 0};
+
+	put16(ra.lifetime, ROUTER_LIFETIME);
+	append(&m, &ra, sizeof(ra));
+	fill_lla(&lla, OPT_SOURCE_LLA, plan);
+	append(&m, &lla, sizeof(lla));
+	/* Below that IPv6 does not run (RFC 8200 5), and nobody listens. */
+	if (plan->mtu >= MTU_MIN) {
+		put32(mtu.mtu, plan->mtu);
+		append(&m, &mtu, sizeof(mtu));
 	}
-	send_msg(n->pl, &plan->router6, dst, msg, len);
+	append_prefix(&m, plan);
+	append_servers(&m, &plan->offer);
+	append_search(&m, &plan->offer);
+	send_msg(n->pl, &plan->router6, dst, m.data, m.len);
 }
 
 static void send_na(struct ndp *n, const struct in6_addr *target,
@@ -178,6 +240,8 @@ static void send_na(struct ndp *n, const struct in6_addr *target,
 		struct wire_lla lla;
 	} msg = {.na = {.type = TYPE_NA, .flags = flags}};
 
+	if (n->pl->plan->offer.no_ndp)
+		return;
 	memcpy(msg.na.target, target, sizeof(msg.na.target));
 	fill_lla(&msg.lla, OPT_TARGET_LLA, n->pl->plan);
 	send_msg(n->pl, target, dst, &msg, sizeof(msg));
@@ -212,7 +276,8 @@ static bool take_rs(struct ndp *n, const struct packet *p)
 			&lla) ||
 	    (early && lla))
 		return false;
-	send_ra(n, early ? &all_nodes : &p->src);
+	if (is_router(n->pl->plan))
+		send_ra(n, early ? &all_nodes : &p->src);
 	return true;
 }
 
@@ -231,7 +296,7 @@ static void answer_probe(struct ndp *n, const struct in6_addr *target)
 {
 	/* Anything else is about to be the container's own: an answer would
 	 * make it a duplicate. */
-	if (plan_is_ours(n->pl->plan, target))
+	if (plan_is_taken(n->pl->plan, target))
 		send_na(n, target, &all_nodes, NA_ROUTER | NA_OVERRIDE);
 	else
 		link_learn(n->pl->link, target);
@@ -268,7 +333,7 @@ static bool take_ns(struct ndp *n, const struct packet *p)
 	}
 	if (!link_answers(n->pl->link, &target))
 		return true;
-	if (plan_is_ours(n->pl->plan, &target))
+	if (plan_is_taken(n->pl->plan, &target))
 		flags |= NA_ROUTER | NA_OVERRIDE;
 	send_na(n, &target, &p->src, flags);
 	return true;

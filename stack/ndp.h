@@ -1,5 +1,6 @@
 /* Neighbour discovery (RFC 4861) as the router of the link: NA for NS, RA for
- * RS and now and then unsolicited, with prefix, MTU and RDNSS (RFC 8106). */
+ * RS and now and then unsolicited, with prefix, MTU, RDNSS and DNSSL (RFC 8106);
+ * as far as plan.offer has it: what is not offered is heard in silence. */
 #ifndef STACK_NDP_H
 #define STACK_NDP_H
 
@@ -7,7 +8,7 @@
 
 struct ndp {
 	struct packet_layer *pl; /* borrowed */
-	nsec_t next_ra;          /* NSEC_NEVER without IPv6 */
+	nsec_t next_ra;          /* NSEC_NEVER: no router */
 };
 
 /* The first unsolicited RA is due at @now. */

@@ -14,7 +14,7 @@
 
 /* A packet that passed every check: lengths, header checksum, source allowed
  * by the plan, destination a unicast address that may be asked for (or one of
- * the multicast groups of NDP), extension headers walked, fragments put
+ * the multicast groups of NDP and DHCPv6), extension headers walked, fragments put
  * together, the upper checksum verified where nobody vouched for it. */
 struct packet {
 	struct in6_addr src, dst;

@@ -72,9 +72,10 @@ bool packet4_parse(struct packet_layer *pl, struct view v, struct packet *ret,
 	return true;
 }
 
-static bool is_dhcp(const struct packet *p, bool whole)
+static bool is_dhcp(const struct packet_layer *pl, const struct packet *p,
+		    bool whole)
 {
-	return whole && p->proto == WIRE_PROTO_UDP &&
+	return pl->plan->offer.dhcp4 && whole && p->proto == WIRE_PROTO_UDP &&
 	       get16(p->l4 + 2) == DHCP_PORT;
 }
 
@@ -83,7 +84,7 @@ static bool is_dhcp(const struct packet *p, bool whole)
 static bool is_early(struct packet_layer *pl, const struct packet *p,
 		     bool whole)
 {
-	return addr_is_unspecified(&p->src) && is_dhcp(p, whole) &&
+	return addr_is_unspecified(&p->src) && is_dhcp(pl, p, whole) &&
 	       (plan_is_broadcast(pl->plan, &p->dst) ||
 		addr_equal(&p->dst, &pl->plan->gateway4));
 }
@@ -95,7 +96,7 @@ bool packet4_addresses_ok(struct packet_layer *pl, const struct packet *p,
 
 	if (!plan_source_ok(pl->plan, &p->src) && !is_early(pl, p, whole))
 		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
-	if (dst == INADDR_BROADCAST && is_dhcp(p, whole))
+	if (dst == INADDR_BROADCAST && is_dhcp(pl, p, whole))
 		return true;
 	/* 0.0.0.0/8 is "this network" (RFC 1122 3.2.1.3), the host's own. */
 	if (dst >> 24 == 0 || addr_is_loopback(&p->dst) ||

@@ -12,6 +12,8 @@
 
 #define OPT_PAD1 0
 
+#define DHCP_PORT 547
+
 #define ICMP6_MLD_REPORT 131
 #define ICMP6_MLD_DONE   132
 #define ICMP6_RS         133
@@ -188,6 +190,17 @@ static bool is_link_group(const struct in6_addr *a)
 	return a->s6_addr[0] == 0xff && (a->s6_addr[1] & 0xf) == 2;
 }
 
+/* The servers' group has no other port. */
+static bool is_dhcp(const struct packet_layer *pl, const struct packet *p,
+		    bool whole)
+{
+	static const struct in6_addr servers = {
+		{{0xff, 2, [13] = 1, [15] = 2}}};
+
+	return pl->plan->offer.dhcp6 && whole && p->proto == WIRE_PROTO_UDP &&
+	       get16(p->l4 + 2) == DHCP_PORT && addr_equal(&p->dst, &servers);
+}
+
 bool packet6_addresses_ok(struct packet_layer *pl, const struct packet *p,
 			  bool whole)
 {
@@ -199,6 +212,8 @@ bool packet6_addresses_ok(struct packet_layer *pl, const struct packet *p,
 		return packet_drop(pl, COUNT_DROP_IP_SOURCE);
 	if (addr_is_multicast(&p->dst) && whole &&
 	    p->proto == WIRE_PROTO_ICMPV6 && is_link_group(&p->dst))
+		return true;
+	if (is_dhcp(pl, p, whole))
 		return true;
 	if (addr_is_v4(&p->dst) || is_compat(&p->dst) ||
 	    addr_is_multicast(&p->dst))

@@ -4,6 +4,7 @@
 
 #include "stack/arp.h"
 #include "stack/dhcp4.h"
+#include "stack/dhcpv6.h"
 #include "stack/engine.h"
 #include "stack/icmpin.h"
 #include "stack/link.h"
@@ -142,7 +143,7 @@ static bool is_for_our_dhcp(const struct stack *st, const struct packet *p)
 {
 	const struct wire_udp *h = (const void *)p->l4;
 
-	return get16(h->dport) == DHCP4_SERVER_PORT &&
+	return st->plan.offer.dhcp4 && get16(h->dport) == DHCP4_SERVER_PORT &&
 	       (addr_equal(&p->dst, &st->plan.gateway4) ||
 		plan_is_broadcast(&st->plan, &p->dst));
 }
@@ -151,6 +152,8 @@ static void udp(struct stack *st, const struct packet *p)
 {
 	if (is_for_our_dhcp(st, p))
 		dhcp4_input(&st->packets, p);
+	else if (addr_is_multicast(&p->dst)) /* of UDP only DHCPv6 gets here */
+		dhcpv6_input(&st->packets, p);
 	else if (st->plan.no_udp)
 		count(&st->count, COUNT_DROP_IP_PROTO);
 	else

@@ -83,6 +83,8 @@ static bool dispatch(struct front *f, const struct packet *p,
 		if (addr_is_v4(&p->dst) &&
 		    get16(p->l4 + 2) == DHCP4_SERVER_PORT)
 			dhcp4_input(&f->pl, p);
+		else if (addr_is_multicast(&p->dst))
+			dhcpv6_input(&f->pl, p);
 		return false;
 	default:
 		return false;

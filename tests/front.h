@@ -1,10 +1,11 @@
 /* Everything of stack/ in front of lwIP, wired together for tests: link, ARP,
- * packets, neighbour discovery, echo and DHCP, on frames_plan(). */
+ * packets, neighbour discovery, echo and DHCP of both kinds, on frames_plan(). */
 #ifndef TESTS_FRONT_H
 #define TESTS_FRONT_H
 
 #include "stack/arp.h"
 #include "stack/dhcp4.h"
+#include "stack/dhcpv6.h"
 #include "stack/icmpmsg.h"
 #include "stack/ndp.h"
 #include "tests/frames.h"

@@ -183,6 +183,8 @@ struct rig *rig_new_with(const struct rig_options *o)
 		.seed = {1, 2},
 	};
 
+	if (o->plan)
+		config.plan = *o->plan;
 	if (o->peer)
 		memcpy(config.peer, o->peer, sizeof(config.peer));
 	r->plan = config.plan;

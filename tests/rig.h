@@ -70,8 +70,9 @@ struct rig_options {
 	bool offload;
 	uint16_t mtu;
 	size_t flow_limit, memory_limit;
-	unsigned max_streams; /* 0: plenty */
-	const uint8_t *peer;  /* stack_config.peer; NULL: not known */
+	unsigned max_streams;    /* 0: plenty */
+	const uint8_t *peer;     /* stack_config.peer; NULL: not known */
+	const struct plan *plan; /* NULL: that of slirp4netns, with @mtu */
 };
 
 struct rig *rig_new(void);

@@ -1,5 +1,6 @@
 /* UDP through lwIP, both ways, up to the largest datagram. */
 #include "stack/wire.h"
+#include "tests/frames.h"
 #include "tests/rig.h"
 
 #include <errno.h>
@@ -72,6 +73,76 @@ static void test_a_dhcp_server_elsewhere_is_the_hosts_affair(void **state)
 	inject_to(r, true, 300, 67);
 	assert_int_equal(r->dgrams, 1);
 	assert_int_equal(r->last_dgram.dst.port, 67);
+}
+
+/* The IP version and source port of the last frame that was sent. */
+static void assert_answered(const struct rig *r, uint8_t version, uint16_t port)
+{
+	const uint8_t *ip = r->other + WIRE_ETH_LEN;
+
+	assert_true(r->other_len > WIRE_ETH_LEN + 40 + 8);
+	assert_int_equal(ip[0] >> 4, version);
+	assert_int_equal(get16(ip + (version == 4 ? 20 : 40)), port);
+}
+
+/* Asks both kinds of DHCP in a network with the services of @plan. */
+static struct rig *ask_dhcp(const struct plan *plan)
+{
+	struct rig_options o = {.mtu = RIG_MTU,
+				.flow_limit = 65536,
+				.memory_limit = 1 << 20,
+				.plan = plan};
+	uint8_t m[244] = {1, 1, 6, [28] = 2, 0x11, 0x22, 0x33, 0x44, 0x55};
+	struct rig *r = rig_new_with(&o);
+	struct frames_buf b;
+
+	put32(m + 236, 0x63825363);
+	put32(m + 240, 0x350101ff);
+	frames_udp(&b, "0.0.0.0", 68, "255.255.255.255", 67, m, sizeof(m));
+	rig_inject(r, b.data, b.len, NULL);
+	return r;
+}
+
+static void ask_dhcp6(struct rig *r)
+{
+	struct frames_buf b;
+
+	frames_udp(&b, "fe80::11", 546, "ff02::1:2", 547, "\1abc\0\1\0\3idu",
+		   11);
+	rig_inject(r, b.data, b.len, NULL);
+}
+
+static void test_dhcp_of_both_kinds_ends_here(void **state)
+{
+	struct plan plan = frames_shared_plan();
+	struct rig *r = ask_dhcp(&plan);
+
+	assert_answered(r, 4, 67);
+	ask_dhcp6(r);
+	assert_answered(r, 6, 547);
+	assert_int_equal(r->dgrams, 0);
+	rig_free(r);
+}
+
+static void test_dhcp_that_is_not_offered_is_not_heard(void **state)
+{
+	struct plan plan = frames_shared_plan();
+	struct frames_buf b;
+	struct rig *r;
+	size_t before;
+
+	plan.offer = (struct plan_offer){.dhcp4 = false};
+	r = ask_dhcp(&plan);
+	before = r->other_len;
+	ask_dhcp6(r);
+	assert_int_equal(r->other_len, before);
+	assert_int_equal(stack_counters(r->st)->v[COUNT_DROP_IP_SOURCE], 1);
+	assert_int_equal(stack_counters(r->st)->v[COUNT_DROP_IP_DEST], 1);
+	/* What is for the gateway is for the gateway. */
+	frames_udp(&b, "192.0.2.5", 68, "192.0.2.1", 67, "x", 1);
+	rig_inject(r, b.data, b.len, NULL);
+	assert_int_equal(r->dgrams, 1);
+	rig_free(r);
 }
 
 static void test_a_datagram_reaches_the_host_as_it_was_sent(void **state)
@@ -220,6 +291,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_datagram_reaches_the_host_as_it_was_sent),
 		CASE(test_a_dhcp_server_elsewhere_is_the_hosts_affair),
+		cmocka_unit_test(test_dhcp_of_both_kinds_ends_here),
+		cmocka_unit_test(test_dhcp_that_is_not_offered_is_not_heard),
 		CASE(test_a_datagram_reaches_the_container),
 		cmocka_unit_test(test_without_offload_checksums_are_complete),
 		CASE(test_the_largest_datagrams_pass_in_fragments),

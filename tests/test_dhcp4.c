@@ -311,7 +311,7 @@ static void test_without_dns_no_resolver_is_named(void **state)
 	const uint8_t *m;
 	size_t len;
 
-	f->plan.dns = false;
+	f->plan.offer.dns_count = 0;
 	ask(f, &(struct ask){.type = DISCOVER});
 	m = answer(f, OFFER, "10.0.2.15", &len);
 	assert_null(option(m, len, 6, 4));

@@ -164,7 +164,7 @@ static void assert_ra(struct front *f, const char *dst)
 	struct in6_addr d = frames_addr(dst);
 	struct in6_addr router = frames_addr("fe80::2");
 	const uint8_t *o = s.l4 + 16;
-	size_t rdnss = f->plan.dns ? 24 : 0;
+	size_t rdnss = f->plan.offer.dns_count ? 24 : 0;
 
 	assert_true(addr_equal(&s.src, &router));
 	assert_true(addr_equal(&s.dst, &d));
@@ -219,7 +219,7 @@ static void test_advertisements_come_at_start_and_then_rarely(void **state)
 	struct front *f = *state;
 	nsec_t next;
 
-	f->plan.dns = false;
+	f->plan.offer.dns_count = 0;
 	assert_int_equal(ndp_deadline(&f->ndp), f->now);
 	ndp_tick(&f->ndp, f->now);
 	assert_ra(f, "ff02::1");
@@ -230,6 +230,113 @@ static void test_advertisements_come_at_start_and_then_rarely(void **state)
 	assert_int_equal(f->sink.n, 1);
 	ndp_tick(&f->ndp, next);
 	assert_int_equal(f->sink.n, 2);
+}
+
+static void test_without_a_router_nothing_is_advertised(void **state)
+{
+	struct front *f = *state;
+	struct frames_buf b;
+
+	f->plan.offer.ra = false;
+	ndp_init(&f->ndp, &f->pl, f->now);
+	assert_int_equal(ndp_deadline(&f->ndp), NSEC_NEVER);
+	frames_icmp(&b, "fe80::11", "ff02::2", RS, 0, "\0\0\0\0", 4);
+	front_give(f, &b);
+	assert_int_equal(f->sink.n, 0);
+	/* Neighbours are answered for as ever. */
+	solicit(f, "fd00::64", "fd00::2");
+	assert_na(f, "fd00::2", "fd00::64", 0xe0);
+	assert_int_equal(front_drops(f), 0);
+}
+
+static void test_without_ndp_all_is_heard_in_silence(void **state)
+{
+	struct in6_addr a = frames_addr("fd00::1234");
+	struct front *f = *state;
+	struct frames_buf b;
+
+	f->plan.offer.no_ndp = true;
+	ndp_init(&f->ndp, &f->pl, f->now);
+	assert_int_equal(ndp_deadline(&f->ndp), NSEC_NEVER);
+	frames_icmp(&b, "fe80::11", "ff02::2", RS, 0, "\0\0\0\0", 4);
+	front_give(f, &b);
+	solicit(f, "fd00::64", "fd00::2");
+	assert_int_equal(f->sink.n, 0);
+	solicit(f, "::", "fd00::2");
+	assert_int_equal(f->sink.n, 0);
+	solicit(f, "::", "fd00::1234");
+	assert_int_equal(f->sink.n, 0);
+	assert_true(link_is_guest(&f->link, &a));
+	assert_int_equal(front_drops(f), 0);
+}
+
+static void test_the_hosts_network_is_advertised_with_all_it_has(void **state)
+{
+	static const uint8_t want[] =
+		/* Two resolvers, 40 bytes; three units of search list. */
+		"\x19\5\0\0\xff\xff\xff\xff"
+		"\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x53"
+		"\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53"
+		"\x1f\4\0\0\xff\xff\xff\xff"
+		"\3lan\0\7example\3net\0\0\0\0\0\0\0";
+	struct front *f = *state;
+	struct in6_addr router = frames_addr("fe80::1");
+	struct in6_addr net = frames_addr("2001:db8::");
+	const uint8_t *o;
+	struct frames_seen s;
+
+	f->plan = frames_shared_plan();
+	ndp_tick(&f->ndp, f->now);
+	s = frames_read(frames_only(&f->sink));
+	o = s.l4 + 16 + 8 + 8 + 32;
+	assert_true(addr_equal(&s.src, &router));
+	/* Addresses come from DHCPv6; they may be made as well. */
+	assert_int_equal(s.l4[5], 0x80);
+	assert_memory_equal(o - 32, "\3\4\x40\xc0", 4);
+	assert_memory_equal(o - 16, &net, 16);
+	assert_int_equal(s.l4_len, 16 + 8 + 8 + 32 + sizeof(want) - 1);
+	assert_memory_equal(o, want, sizeof(want) - 1);
+}
+
+static void test_the_longest_advertisement_fits_the_smallest_link(void **state)
+{
+	struct front *f = *state;
+	struct plan_offer *offer = &f->plan.offer;
+	struct frames_seen s;
+
+	offer->dns_count = 0;
+	while (offer->dns_count < PLAN_DNS_MAX)
+		offer->dns[offer->dns_count++] = f->plan.dns6;
+	offer->search_len = PLAN_SEARCH_MAX;
+	f->plan.mtu = 1280;
+	ndp_tick(&f->ndp, f->now);
+	s = frames_read(frames_only(&f->sink));
+	assert_int_equal(s.l4_len, 16 + 8 + 8 + 32 + 8 + 128 + 8 + 256);
+}
+
+static void test_gateway_and_aliases_need_not_be_on_the_link(void **state)
+{
+	static const char *const all[] = {"fe80::1", "fd00::53", "fe80::77",
+					  "2001:db8::1", "2001:db8:1::1"};
+	struct front *f = *state;
+
+	f->plan = frames_shared_plan();
+	f->plan.dns6 = frames_addr("fd00::53");
+	for (size_t i = 0; i < 5; i++) {
+		solicit(f, "2001:db8::5", all[i]);
+		assert_na(f, all[i], "2001:db8::5", i < 2 ? 0xe0 : 0x40);
+	}
+	solicit(f, "::", "fe80::1");
+	assert_na(f, "fe80::1", "ff02::1", 0xa0);
+	solicit(f, "fe80::11", "2001:db8::5");
+	assert_int_equal(f->sink.n, 0);
+	/* A gateway that is nobody else's alias cannot be taken either. */
+	f->plan.gateway6 = frames_addr("2001:db8::1");
+	solicit(f, "::", "2001:db8::1");
+	assert_na(f, "2001:db8::1", "ff02::1", 0xa0);
+	solicit(f, "2001:db8::5", "2001:db8::1");
+	assert_na(f, "2001:db8::1", "2001:db8::5", 0xe0);
+	assert_int_equal(front_drops(f), 0);
 }
 
 static void test_without_ipv6_nothing_is_said_or_heard(void **state)
@@ -413,6 +520,11 @@ int main(void)
 		NDP_TEST(test_our_addresses_cannot_be_taken),
 		NDP_TEST(test_a_router_solicitation_is_answered_at_once),
 		NDP_TEST(test_advertisements_come_at_start_and_then_rarely),
+		NDP_TEST(test_without_a_router_nothing_is_advertised),
+		NDP_TEST(test_without_ndp_all_is_heard_in_silence),
+		NDP_TEST(test_the_hosts_network_is_advertised_with_all_it_has),
+		NDP_TEST(test_the_longest_advertisement_fits_the_smallest_link),
+		NDP_TEST(test_gateway_and_aliases_need_not_be_on_the_link),
 		NDP_TEST(test_without_ipv6_nothing_is_said_or_heard),
 		NDP_TEST(test_small_links_get_no_mtu_option),
 		NDP_TEST(test_a_hop_limit_below_255_is_dropped),

@@ -3,6 +3,8 @@
  * what a fuzzer does not find by chance: addresses and checksums. */
 #include "stack/arp.h"
 #include "stack/dhcp4.h"
+#include "stack/dhcpv6.h"
+#include "stack/domain.h"
 #include "stack/icmpin.h"
 #include "stack/icmpmsg.h"
 #include "stack/ndp.h"
@@ -16,6 +18,7 @@
 #define VOUCH_L4_CSUM 0x04
 #define PARTIAL_CSUM  0x08
 #define TIME_PASSES   0x10
+#define SHARED_PLAN   0x20 /* of the first frame: the host's own networks */
 
 #define FRAME_MAX (WIRE_ETH_LEN + 40 + 65535)
 
@@ -47,10 +50,29 @@ static int swallow(struct frame_sink *sink, const struct frame *f)
 	return 0;
 }
 
-static void world_init(struct world *w)
+/* As pasta has it: everything is offered, gateways are elsewhere. Addresses end
+ * as those of plan_make() do. */
+static void share(struct plan *plan)
+{
+	plan->shared = true;
+	plan->bits4 = 32;
+	plan->net4 = plan->guest4 = plan->dhcp4 = addr_from_v4(0x0a00020f);
+	plan->self4 = addr_from_v4(0xa9fe0102);
+	plan->loop4 = plan->loop6 = (struct in6_addr){0};
+	plan->gateway6 = plan->router6;
+	plan->offer.dhcp6 = true;
+	plan->offer.search_len =
+		(uint8_t)domain_encode("example.net", plan->offer.search);
+	memcpy(plan->offer.hostname, "box", 4);
+	memcpy(plan->offer.fqdn, "box.example.net", 16);
+}
+
+static void world_init(struct world *w, bool shared)
 {
 	*w = (struct world){.sink = {.put = swallow}};
 	w->plan = plan_make(addr_from_v4(0x0a000200), 24, 1500, gateway_mac);
+	if (shared)
+		share(&w->plan);
 	chunk_pool_init(&w->pool, (size_t)8 * CHUNK_ROOM);
 	link_init(&w->link, &w->sink, &w->plan, &w->count, false);
 	packet_init(&w->pl, &w->link, &w->pool, &w->plan, &w->count, 1);
@@ -91,6 +113,8 @@ static void take(struct world *w, const struct packet *p)
 	assert(p->l4_len >= 8 && p->l4_len <= 65535);
 	if (p->proto == WIRE_PROTO_UDP && get16(p->l4 + 2) == DHCP4_SERVER_PORT)
 		dhcp4_input(&w->pl, p);
+	else if (p->proto == WIRE_PROTO_UDP && addr_is_multicast(&p->dst))
+		dhcpv6_input(&w->pl, p);
 	else if (p->proto == WIRE_PROTO_ICMPV6 && ndp_input(&w->ndp, p))
 		return;
 	else if ((p->proto == WIRE_PROTO_ICMP ||
@@ -146,7 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct world w;
 	const uint8_t *head, *frame;
 
-	world_init(&w);
+	world_init(&w, len > 0 && data[0] & SHARED_PLAN);
 	while ((head = view_take(&in, 3)) != NULL) {
 		size_t n = get16(head + 1);
 
