@@ -30,7 +30,7 @@ NOT_IN_STACK = ("sys/socket.h", "sys/epoll.h", "sys/ioctl.h", "time.h",
 # A call and the only places that may make it.
 OWNERS = (
     (r"\bsocket\(\s*(?!AF_UNIX|AF_NETLINK|AF_PACKET)", "an inet socket",
-     ("port/hostsock.c",)),
+     ("port/hostsock.c", "tapdev/lane_serve.c")),
     (r"\bsetns\(", "setns()", ("tapdev/",)),
     (r"\bclock_gettime\(", "the clock", ("port/loop.c",)),
 )
