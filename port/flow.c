@@ -42,6 +42,8 @@ static const nsec_t idle_times[FLOW_IDLES] = {
 	[FLOW_IDLE_ECHO] = 60 * NSEC_PER_SEC,
 	[FLOW_IDLE_CLIENT] = 120 * NSEC_PER_SEC,
 	[FLOW_IDLE_SERVED] = 300 * NSEC_PER_SEC,
+	[FLOW_IDLE_LANE] = 120 * NSEC_PER_SEC,
+	[FLOW_IDLE_LANE_BOTH] = 300 * NSEC_PER_SEC,
 };
 
 /* Whose flows each is for; FLOW_IDLE_NEVER is for all. */
@@ -49,6 +51,7 @@ static const enum flow_proto protos[FLOW_IDLES] = {
 	[FLOW_IDLE_BRIEF] = FLOW_UDP,     [FLOW_IDLE_UDP] = FLOW_UDP,
 	[FLOW_IDLE_BOTH] = FLOW_UDP,      [FLOW_IDLE_ECHO] = FLOW_ECHO,
 	[FLOW_IDLE_CLIENT] = FLOW_CLIENT, [FLOW_IDLE_SERVED] = FLOW_CLIENT,
+	[FLOW_IDLE_LANE] = FLOW_LANE_UDP, [FLOW_IDLE_LANE_BOTH] = FLOW_LANE_UDP,
 };
 
 static void expire(struct loop_timer *timer);

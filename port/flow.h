@@ -17,6 +17,12 @@ enum flow_proto {
 	FLOW_CLIENT,    /* a UDP client of a published port, by what it uses
 			 * itself; has a FLOW_PUBLISHED by its side */
 	FLOW_PUBLISHED, /* the same client, as the container sees it */
+	FLOW_LANE_TCP,  /* through the loopback lane: between what is on
+			 * loopback inside the container */
+	FLOW_LANE_UDP,  /* likewise, for a client of a published port by what
+			 * that uses itself, as FLOW_CLIENT; for one of the
+			 * container's by that client and, with address ::, the
+			 * port that it asks */
 	FLOW_PROTOS
 };
 
@@ -43,12 +49,14 @@ enum flow_state {
  * gives way first. */
 enum flow_idle {
 	FLOW_IDLE_NEVER,
-	FLOW_IDLE_BRIEF,  /* FLOW_UDP that only ever asked port 53: 10 s */
-	FLOW_IDLE_UDP,    /* FLOW_UDP, one way: 120 s */
-	FLOW_IDLE_BOTH,   /* FLOW_UDP, both ways: 300 s (RFC 4787 REQ-5) */
-	FLOW_IDLE_ECHO,   /* FLOW_ECHO: 60 s */
-	FLOW_IDLE_CLIENT, /* FLOW_CLIENT, one way: 120 s */
-	FLOW_IDLE_SERVED, /* FLOW_CLIENT, both ways: 300 s */
+	FLOW_IDLE_BRIEF,     /* FLOW_UDP that only ever asked port 53: 10 s */
+	FLOW_IDLE_UDP,       /* FLOW_UDP, one way: 120 s */
+	FLOW_IDLE_BOTH,      /* FLOW_UDP, both ways: 300 s (RFC 4787 REQ-5) */
+	FLOW_IDLE_ECHO,      /* FLOW_ECHO: 60 s */
+	FLOW_IDLE_CLIENT,    /* FLOW_CLIENT, one way: 120 s */
+	FLOW_IDLE_SERVED,    /* FLOW_CLIENT, both ways: 300 s */
+	FLOW_IDLE_LANE,      /* FLOW_LANE_UDP, one way: 120 s */
+	FLOW_IDLE_LANE_BOTH, /* FLOW_LANE_UDP, both ways: 300 s */
 	FLOW_IDLES
 };
 

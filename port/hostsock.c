@@ -286,9 +286,8 @@ void hostsock_reset(int fd)
 	close(fd);
 }
 
-/* As many numbers stay free as the rest of the program may need: the kernel
- * hands out the lowest. */
-static bool in_reserve(int fd)
+/* The kernel hands out the lowest. */
+bool hostsock_in_reserve(int fd)
 {
 	struct rlimit limit;
 
@@ -332,7 +331,7 @@ static int bound(const struct endpoint *local, bool udp)
 	int fd = hostsock_open(&local->addr, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 	int err = fd < 0 ? fd : 0;
 
-	if (!err && in_reserve(fd))
+	if (!err && hostsock_in_reserve(fd))
 		err = -EMFILE;
 	if (!err && udp) {
 		want_destination(fd, addr_is_v4(&local->addr));
@@ -418,7 +417,7 @@ int hostsock_accept(int fd, struct endpoint *ret_client)
 	if (next < 0)
 		return -errno;
 	close(next);
-	if (in_reserve(next))
+	if (hostsock_in_reserve(next))
 		return -EMFILE;
 	do {
 		client = accept4(fd, &sa.any, &len,

@@ -76,6 +76,7 @@ ssize_t hostsock_recvfrom(int fd, struct endpoint *ret_from, void *buf,
  * else: one with a number that is not lower than RLIMIT_NOFILE less the reserve
  * is given back, and the call fails with -EMFILE. */
 #define HOSTSOCK_RESERVE 64
+bool hostsock_in_reserve(int fd); /* is @fd such a number? */
 
 /* A socket bound to @local (port 0: any that is free), of TCP not yet listening,
  * of UDP telling the address that a datagram was sent to. While it is bound

@@ -285,6 +285,11 @@ int hostsock_local(int fd, struct endpoint *ret)
 	return 0;
 }
 
+bool hostsock_in_reserve(int fd)
+{
+	return false;
+}
+
 int hostsock_error(int fd)
 {
 	struct fake_sock *s = fake_by_fd(fd);

@@ -114,9 +114,12 @@ static _Noreturn void live(int hold)
 		netspace_bind(SOCK_DGRAM, "::1", &port, true);
 	}
 	while (write(hold, &said, 1) == 1 &&
-	       read(hold, &o, sizeof(o)) == (ssize_t)sizeof(o))
-		said = o.what == 'a' ? attack(o.pid)
-				     : client_says(o.what == '4');
+	       read(hold, &o, sizeof(o)) == (ssize_t)sizeof(o)) {
+		if (o.what == 'a')
+			said = attack(o.pid);
+		else
+			said = client_says(o.what == '4');
+	}
 	_exit(0);
 }
 
@@ -251,7 +254,7 @@ static void test_it_connects_datagram_sockets_too(void **state)
 {
 	struct lane *l = start(*state, false);
 	int fd = lane_connect(l, LANE_UDP, true, SERVICE);
-	struct sockaddr_in a;
+	struct sockaddr_in a = {.sin_port = 0};
 	socklen_t len = sizeof(a);
 
 	assert_true(fd >= 0);
