@@ -101,21 +101,19 @@ static int open_addr(struct forward *f, size_t first, struct fail *why)
 	return 0;
 }
 
-static bool family_is_absent(int err)
+bool forward_family_is_absent(int err)
 {
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
 }
 
-/* May the family of the address at @first be left out because the kernel does not
- * have it: was "every address of both" asked for? */
-static bool can_do_without(const struct forward *f, size_t first)
+bool forward_can_do_without(const struct forward *f, size_t first)
 {
 	return f->rule.families == (RULE_IPV4 | RULE_IPV6) &&
 	       f->n > f->per_addr && !f->rule.ifname[0] &&
 	       addr_is_unspecified(&f->ports[first].local.addr);
 }
 
-static void drop_addr(struct forward *f, size_t first)
+void forward_drop_addr(struct forward *f, size_t first)
 {
 	unsigned family =
 		addr_is_v4(&f->ports[first].local.addr) ? RULE_IPV4 : RULE_IPV6;
@@ -124,7 +122,7 @@ static void drop_addr(struct forward *f, size_t first)
 		forward_close_port(&f->ports[i]);
 	f->rule.families &= ~family;
 	f->n -= f->per_addr;
-	/* those behind it are not open yet, so that nobody points to them */
+	/* nobody points to those behind it */
 	memmove(&f->ports[first], &f->ports[first + f->per_addr],
 		(f->n - first) * sizeof(f->ports[0]));
 }
@@ -143,8 +141,9 @@ static int open_ports(struct forward *f, struct fail *why)
 		err = open_addr(f, at, why);
 		if (err == 0) {
 			at += f->per_addr;
-		} else if (family_is_absent(err) && can_do_without(f, at)) {
-			drop_addr(f, at);
+		} else if (forward_family_is_absent(err) &&
+			   forward_can_do_without(f, at)) {
+			forward_drop_addr(f, at);
 		} else {
 			close_ports(f);
 			return err;
@@ -199,7 +198,9 @@ static int make_ports(struct forward *f, const struct forward_addrs *addrs,
 
 	f->per_addr = rule_ports(&f->rule);
 	f->n = addrs->n * f->per_addr;
-	err = forward_explain_room(f, &addrs->addr[0], why);
+	err = f->rule.best_effort
+		      ? 0
+		      : forward_explain_room(f, &addrs->addr[0], why);
 	if (err < 0)
 		return err;
 	f->ports = calloc(f->n, sizeof(f->ports[0]));
@@ -290,9 +291,11 @@ static int begin_following(struct forward *f, struct fail *why)
 
 static int open_forward(struct forward *f, struct fail *why)
 {
-	int err =
-		f->rule.host_port ? open_ports(f, why) : pick_and_open(f, why);
+	int err;
 
+	if (f->rule.best_effort)
+		return forward_open_some(f, why);
+	err = f->rule.host_port ? open_ports(f, why) : pick_and_open(f, why);
 	return err == 0 && !f->rule.follow ? start_ports(f, why) : err;
 }
 

@@ -29,7 +29,7 @@ struct forwards *forward_new(const struct forward_deps *deps);
 /* Closes all listeners; connections stay. Accepts NULL. */
 void forward_free(struct forwards *fs);
 
-/* Binds everything that @r asks for, or nothing. *@ret is the rule in force,
+/* Binds everything that @r asks for, or nothing, unless it wants best_effort. *@ret is the rule in force,
  * with the port that was picked. 0 or -errno with the exact reason ("address in
  * use: 0.0.0.0:8080 (tcp)"); when both families were asked for by every
  * address, IPv6 absent from the kernel is not an error. A rule that follows is

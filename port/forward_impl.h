@@ -40,6 +40,17 @@ struct forwards {
 int forward_open_port(struct forward_port *p);
 void forward_close_port(struct forward_port *p);
 bool forward_is_udp(const struct forward *f);
+/* Did @err say that the kernel lacks the family? */
+bool forward_family_is_absent(int err);
+/* May the family of the address whose ports begin at @first be left out because
+ * the kernel does not have it: was "every address of both" asked for? */
+bool forward_can_do_without(const struct forward *f, size_t first);
+/* Leaves it out. Nothing behind it is open. */
+void forward_drop_addr(struct forward *f, size_t first);
+
+/* In forward_effort.c: opens what can be had of a rule with best_effort. 0 or
+ * -errno with the reason, and nothing is open. */
+int forward_open_some(struct forward *f, struct fail *why);
 
 /* In forward_explain.c: says what @err, met when @e was to be opened for @f,
  * means, and returns it. */

@@ -49,7 +49,7 @@ static int add_rules(struct publish *p, const struct config *config,
 		const struct forward *f;
 		int err;
 
-		r.follow = r.follow || config->follow;
+		r.follow = r.follow || (config->follow && !r.best_effort);
 		err = forward_add(p->forwards, &r, &f, why);
 		if (err < 0)
 			return err;

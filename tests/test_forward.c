@@ -284,6 +284,7 @@ static int publish_with_one_family(struct forward_rig *rig, bool v4)
 		return 77;
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		r = rule_of(forms[i], port);
+		r.best_effort = i == 4;
 		if (forward_add(rig->fs, &r, &f, &rig->why) < 0)
 			return 1;
 		if (forward_rule(f)->families != (v4 ? RULE_IPV4 : RULE_IPV6) ||
