@@ -8,6 +8,9 @@
 
 /* So that the host's port opens and closes within 250 ms of the container's. */
 #define FOLLOW_PERIOD (100 * NSEC_PER_MSEC)
+/* So many sockets double it, twice as many triple it, and so on: a container
+ * that makes them by the ten thousand must not keep us busy reading them. */
+#define FOLLOW_MANY 4096
 
 /* Embedded in its owner. */
 struct follow {

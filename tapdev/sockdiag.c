@@ -200,6 +200,28 @@ enum sockdiag_reach sockdiag_reach(const struct sockdiag *d,
 						    : SOCKDIAG_NOBODY;
 }
 
+uint16_t sockdiag_next(const struct sockdiag *d, enum sockdiag_proto proto,
+		       uint16_t after)
+{
+	const struct list *l = &d->known[proto];
+	size_t low = 0, high = l->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (l->at[middle].port <= after)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < l->n ? l->at[low].port : 0;
+}
+
+size_t sockdiag_count(const struct sockdiag *d, enum sockdiag_proto proto)
+{
+	return d->known[proto].n;
+}
+
 const char *sockdiag_explain(enum sockdiag_proto proto, int err)
 {
 	if (err == -ENOENT)

@@ -45,5 +45,11 @@ const char *sockdiag_explain(enum sockdiag_proto proto, int err);
 enum sockdiag_reach sockdiag_reach(const struct sockdiag *d,
 				   enum sockdiag_proto proto,
 				   const struct in6_addr *addr, uint16_t port);
+/* By the last sockdiag_look(): the lowest port above @after that any socket is
+ * bound to, wherever; 0: none. */
+uint16_t sockdiag_next(const struct sockdiag *d, enum sockdiag_proto proto,
+		       uint16_t after);
+/* What the last sockdiag_look() had to read: how many sockets, at least. */
+size_t sockdiag_count(const struct sockdiag *d, enum sockdiag_proto proto);
 
 #endif

@@ -41,6 +41,27 @@ enum sockdiag_reach sockdiag_reach(const struct sockdiag *d,
 	return SOCKDIAG_NOBODY;
 }
 
+uint16_t sockdiag_next(const struct sockdiag *d, enum sockdiag_proto proto,
+		       uint16_t after)
+{
+	uint16_t next = 0;
+
+	for (size_t i = 0; i < SERVICES; i++) {
+		const struct fake_service *s = &d->seen[proto][i];
+
+		if (s->proto == proto && s->port > after &&
+		    s->reach != SOCKDIAG_NOBODY &&
+		    (next == 0 || s->port < next))
+			next = s->port;
+	}
+	return next;
+}
+
+size_t sockdiag_count(const struct sockdiag *d, enum sockdiag_proto proto)
+{
+	return SERVICES;
+}
+
 const char *sockdiag_explain(enum sockdiag_proto proto, int err)
 {
 	return "the fake said so";

@@ -16,12 +16,18 @@ static nsec_t test_clock(void)
 struct sockdiag {
 	unsigned looks[SOCKDIAG_PROTOS];
 	int err[SOCKDIAG_PROTOS]; /* what they fail with */
+	size_t count[SOCKDIAG_PROTOS];
 };
 
 int sockdiag_look(struct sockdiag *d, enum sockdiag_proto proto)
 {
 	d->looks[proto]++;
 	return -d->err[proto];
+}
+
+size_t sockdiag_count(const struct sockdiag *d, enum sockdiag_proto proto)
+{
+	return d->count[proto];
 }
 
 struct rig {
@@ -200,6 +206,26 @@ static void test_the_last_user_may_go_from_inside(void **state)
 	assert_int_equal(rig->looked, 2);
 }
 
+/* Nobody is kept busy by a container that makes them by the ten thousand. */
+static void test_the_more_sockets_there_are_the_rarer_it_looks(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->diag.count[SOCKDIAG_TCP] = 2 * FOLLOW_MANY;
+	rig->diag.count[SOCKDIAG_UDP] = 50 * FOLLOW_MANY; /* unseen */
+	use(rig, SOCKDIAG_TCP);
+	turn(rig, 3 * FOLLOW_PERIOD - 1);
+	assert_int_equal(rig->diag.looks[SOCKDIAG_TCP], 1);
+	turn(rig, 1);
+	assert_int_equal(rig->diag.looks[SOCKDIAG_TCP], 2);
+	rig->diag.count[SOCKDIAG_TCP] = FOLLOW_MANY - 1;
+	turn(rig, 3 * FOLLOW_PERIOD);
+	assert_int_equal(rig->diag.looks[SOCKDIAG_TCP], 3);
+	turn(rig, FOLLOW_PERIOD);
+	assert_int_equal(rig->diag.looks[SOCKDIAG_TCP], 4);
+	follow_unuse(&rig->follow, SOCKDIAG_TCP);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -214,6 +240,7 @@ int main(void)
 		TEST(test_who_cannot_be_told_at_all_is_no_user),
 		TEST(test_without_sock_diag_nothing_is_followed),
 		TEST(test_the_last_user_may_go_from_inside),
+		TEST(test_the_more_sockets_there_are_the_rarer_it_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

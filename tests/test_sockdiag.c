@@ -385,6 +385,31 @@ static void test_a_thousand_sockets_take_less_than_a_millisecond(void **state)
 	look_at_many(*state, SOCK_DGRAM);
 }
 
+static void test_ports_are_told_one_after_the_other(void **state)
+{
+	struct rig *rig = *state;
+	uint16_t ports[] = {80, 7000, 65535};
+	int fds[4];
+
+	for (int i = 0; i < 3; i++)
+		fds[i] = netspace_bind(SOCK_STREAM,
+				       i == 1 ? "127.0.0.1" : "::", &ports[i],
+				       false);
+	fds[3] = netspace_bind(SOCK_DGRAM, "0.0.0.0", &ports[1], false);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 0), 0);
+	look(rig);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 0), 80);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 79), 80);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 80), 7000);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 7000), 65535);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_TCP, 65535), 0);
+	assert_int_equal(sockdiag_next(rig->diag, SOCKDIAG_UDP, 0), 7000);
+	assert_true(sockdiag_count(rig->diag, SOCKDIAG_TCP) >= 3);
+	assert_int_equal(sockdiag_count(rig->diag, SOCKDIAG_UDP), 1);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -394,6 +419,7 @@ int main(void)
 		TEST(test_the_best_of_several_sockets_counts),
 		TEST(test_who_is_bound_to_lo_is_on_loopback),
 		TEST(test_a_connected_udp_socket_only_talks),
+		TEST(test_ports_are_told_one_after_the_other),
 		TEST(test_a_bound_tcp_socket_that_does_not_listen_is_nobody),
 		TEST(test_the_namespace_is_that_of_the_socket),
 		TEST(test_a_failed_look_leaves_what_was_known),
