@@ -100,25 +100,9 @@ static int insert(const struct spec *s, const struct rule *r)
 	return 0;
 }
 
-/* Do they ask for one address, as far as names tell? */
-static bool share_addr(const struct rule *a, const struct rule *b)
-{
-	bool same = addr_equal(&a->host_addr, &b->host_addr);
-	bool any = addr_is_unspecified(&a->host_addr) ||
-		   addr_is_unspecified(&b->host_addr);
-
-	if (a->proto != b->proto || !(a->families & b->families))
-		return false;
-	if (a->ifname[0] && b->ifname[0] && strcmp(a->ifname, b->ifname) != 0)
-		return false;
-	return same || any;
-}
-
 static bool overlap(const struct rule *a, const struct rule *b)
 {
-	return a->best_effort == b->best_effort && share_addr(a, b) &&
-	       a->host_port <= b->host_port_end &&
-	       b->host_port <= a->host_port_end;
+	return a->best_effort == b->best_effort && rule_overlaps(a, b);
 }
 
 static int check_overlap(const struct spec *s, const char *word,
@@ -337,7 +321,7 @@ static int add_auto(const struct spec *s, const char *word)
 	struct portspec_auto *more;
 
 	for (size_t i = 0; i < to->auto_count; i++) {
-		if (share_addr(&to->autos[i].where, &s->where))
+		if (rule_overlaps(&to->autos[i].where, &s->where))
 			return bad(s, word,
 				   "asked for already, at an address "
 				   "that is the same");

@@ -135,6 +135,20 @@ int rule_check(const struct rule *r, struct fail *why)
 	return err ? err : check_guest_addr(&r->guest_addr, why);
 }
 
+bool rule_overlaps(const struct rule *a, const struct rule *b)
+{
+	bool same = addr_equal(&a->host_addr, &b->host_addr);
+	bool any = addr_is_unspecified(&a->host_addr) ||
+		   addr_is_unspecified(&b->host_addr);
+
+	if (a->proto != b->proto || !(a->families & b->families))
+		return false;
+	if (a->ifname[0] && b->ifname[0] && strcmp(a->ifname, b->ifname) != 0)
+		return false;
+	return (same || any) && a->host_port <= b->host_port_end &&
+	       b->host_port <= a->host_port_end;
+}
+
 int rule_parse_proto(const char *text, struct rule *r)
 {
 	for (size_t i = 0; i < PROTO_WORDS; i++) {

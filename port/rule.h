@@ -62,6 +62,9 @@ const char *rule_proto_name(const struct rule *r);
 /* Are ports, range, addresses and families possible and at one with each other?
  * 0 or -EINVAL with the reason. Whoever fills in a rule by hand asks this. */
 int rule_check(const struct rule *r, struct fail *why);
+/* Do both ask for one port at one address of the host, as far as names tell: which
+ * addresses an interface has is not looked up. */
+bool rule_overlaps(const struct rule *a, const struct rule *b);
 /* How many ports it has. */
 unsigned rule_ports(const struct rule *r);
 /* "tcp 0.0.0.0:8080 and [::]:8080 -> port 80", for log and messages; returns
