@@ -138,6 +138,7 @@ int netplan_init(struct netplan *n, const struct config *config,
 	}
 	n->netcfg.addrs = n->addrs;
 	n->netcfg.ipv6 = n->plan.ipv6 && config->configure6;
+	n->netcfg.no_ipv6 = config->from_host && !config->ipv6;
 	if (config->ifname && strlen(config->ifname) >= sizeof(n->ifname))
 		err = fail_set(why, -EINVAL,
 			       "interface name '%s': want 1 to %zu characters",

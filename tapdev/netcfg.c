@@ -217,6 +217,8 @@ static int apply_link(struct request *r, const struct netcfg *cfg,
 		set_sysctl6(r->ifname, "accept_ra", "0");
 		set_sysctl6(r->ifname, "accept_dad", "0");
 	}
+	if (cfg->no_ipv6)
+		set_sysctl6(r->ifname, "disable_ipv6", "1");
 	err = set_up(r, r->index, UINT32_MAX);
 	if (err < 0)
 		return failed(why, err, "device up", r->ifname);

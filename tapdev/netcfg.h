@@ -30,11 +30,12 @@ struct netcfg {
 	uint16_t mtu; /* 0: left as it is */
 	bool has_mac;
 	uint8_t mac[WIRE_MAC_LEN];
-	bool ipv6; /* IPv6 is configured here, and there are no router
+	bool ipv6;    /* IPv6 is configured here, and there are no router
 		    * advertisements and no duplicate address detection:
 		    * addresses are good at once. Else those of the lists are
 		    * left out. Skipped without a word if the namespace has no
 		    * IPv6. */
+	bool no_ipv6; /* the interface has none, not even link-local */
 	const struct netcfg_addr *addrs; /* borrowed */
 	size_t addr_count;
 	/* Borrowed. Each after those by which its gateway is reached. */
