@@ -440,6 +440,13 @@ static enum cli_verdict take_process(struct cli_pasta *p)
 	process->trace = p->trace;
 	process->background =
 		!p->foreground && p->config->target != CONFIG_TARGET_RUN;
+	if (process->background && config_captures_to_stdout(p->config)) {
+		fprintf(p->cli.err,
+			"%s: --pcap '-': stdout is let go of in the "
+			"background: want --foreground with it\n",
+			p->cli.name);
+		return CLI_BAD;
+	}
 	return CLI_GO;
 }
 

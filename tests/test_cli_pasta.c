@@ -240,6 +240,7 @@ static void test_what_cannot_be_is_refused_with_its_reason(void **state)
 		{"--log-size 12 1", "--log-size '12'"},
 		{"-t 80,80 1", "-t"},
 		{"-u nonsense 1", "nonsense"},
+		{"-p - 1", "want --foreground"},
 		{"-c /tmp/pasta.sock 1", "--api-socket"},
 		{"--fd 3 1", "not virtual machines"},
 		{"--stats 1 1", "--stats"},
