@@ -1,6 +1,7 @@
 #include "port/publish.h"
 
 #include "port/api.h"
+#include "port/autoport.h"
 #include "port/forward.h"
 #include "port/guestaddr.h"
 
@@ -13,6 +14,7 @@ struct publish {
 	struct inbound_tcp *tcp;
 	struct inbound_udp *udp;
 	struct forwards *forwards;
+	struct autoport *autoport; /* NULL: nothing is automatic */
 	struct api_request_env requests;
 	struct api *api;
 };
@@ -60,6 +62,25 @@ static int add_rules(struct publish *p, const struct config *config,
 	return 0;
 }
 
+/* After the rules, which win. */
+static int add_autos(struct publish *p, const struct config *config,
+		     struct loop *loop, struct sockdiag *diag, struct fail *why)
+{
+	struct autoport_deps deps = {
+		.loop = loop,
+		.forwards = p->forwards,
+		.guest = p->guest,
+		.diag = diag,
+		.log = stderr,
+	};
+
+	if (config->auto_count == 0)
+		return 0;
+	p->autoport =
+		autoport_new(&deps, config->autos, config->auto_count, why);
+	return p->autoport ? 0 : -EIO;
+}
+
 static int open_api(struct publish *p, const struct config *config,
 		    const struct plan *plan, struct loop *loop,
 		    struct fail *why)
@@ -92,6 +113,7 @@ struct publish *publish_new(const struct config *config,
 	}
 	p->requests.capturing = capturing;
 	if (add_rules(p, config, why) == 0 &&
+	    add_autos(p, config, relays->loop, diag, why) == 0 &&
 	    open_api(p, config, plan, relays->loop, why) == 0)
 		return p;
 	publish_free(p);
@@ -103,6 +125,7 @@ void publish_free(struct publish *p)
 	if (!p)
 		return;
 	api_free(p->api);
+	autoport_free(p->autoport);
 	forward_free(p->forwards);
 	inbound_udp_free(p->udp);
 	inbound_tcp_free(p->tcp);
