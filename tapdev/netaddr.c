@@ -155,8 +155,11 @@ int netaddr_refresh(struct netaddr *na)
 
 	for (int i = 0; i < ROUNDS && err == -EINTR; i++)
 		err = ask(na);
+	/* Or news came faster than they are read away. */
+	if (err == -EINTR || err == -ENOBUFS)
+		return -EAGAIN;
 	if (err < 0)
-		return err == -EINTR ? -EAGAIN : err;
+		return err;
 	na->known = na->fresh;
 	na->fresh = old; /* its memory serves the next time */
 	return 0;
