@@ -26,6 +26,7 @@ struct reader {
 	struct nldump dump;
 	struct nldump_sink take_link, take_addr, take_route;
 	struct nlroute_sink take_hop;
+	uint8_t family;             /* whose routes are asked for */
 	struct nlroute_link *links; /* owned, as the other two */
 	size_t link_count, link_room;
 	struct nlroute_addr *addrs;
@@ -83,7 +84,12 @@ static int take_hop(struct nlroute_sink *sink, const struct nlroute_hop *hop)
 static int take_route(struct nldump_sink *sink, const struct nlmsghdr *h)
 {
 	struct reader *r = container_of(sink, struct reader, take_route);
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
 
+	/* Asked for a family that it lacks, the kernel tells of all others. */
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) ||
+	    m->rtm_family != r->family)
+		return 0;
 	return nlroute_hops(h, &r->take_hop);
 }
 
@@ -109,8 +115,11 @@ static int ask(struct reader *r, uint16_t type, const void *head, size_t len,
 static int ask_routes(struct reader *r, uint8_t family)
 {
 	struct rtmsg m = {.rtm_family = family, .rtm_table = RT_TABLE_MAIN};
-	int err = ask(r, RTM_GETROUTE, &m, sizeof(m), &r->take_route,
-		      &r->hop_count);
+	int err;
+
+	r->family = family;
+	err = ask(r, RTM_GETROUTE, &m, sizeof(m), &r->take_route,
+		  &r->hop_count);
 
 	/* A kernel without the family, and a table without a route. */
 	if (err == -EAFNOSUPPORT || err == -EOPNOTSUPP || err == -ENOENT)
