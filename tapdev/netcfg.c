@@ -219,13 +219,15 @@ static int apply_link(struct request *r, const struct netcfg *cfg,
 	}
 	if (cfg->no_ipv6)
 		set_sysctl6(r->ifname, "disable_ipv6", "1");
+	/* Of it the kernel makes the link-local address then. */
+	err = apply_mac(r, cfg, why);
+	if (err < 0)
+		return err;
 	err = set_up(r, r->index, UINT32_MAX);
 	if (err < 0)
 		return failed(why, err, "device up", r->ifname);
 	err = cfg->mtu > 0 ? set_mtu(r, cfg->mtu) : 0;
-	if (err < 0)
-		return failed(why, err, "MTU", r->ifname);
-	return apply_mac(r, cfg, why);
+	return err < 0 ? failed(why, err, "MTU", r->ifname) : 0;
 }
 
 static int apply_addrs(struct request *r, const struct netcfg *cfg, bool v4,

@@ -43,8 +43,8 @@ struct netcfg {
 	size_t route_count;
 };
 
-/* In the caller's namespace and in this order: lo up, @ifname up (with no other
- * flag), MTU, MAC, addresses, routes; then IPv6. What is there already is fine,
+/* In the caller's namespace and in this order: lo up, MAC, @ifname up (with no
+ * other flag), MTU, addresses, routes; then IPv6. What is there already is fine,
  * and a default route takes the place of one of the same metric. A route to the
  * subnet of an address is left out, having come with the address; a gateway that
  * nothing leads to is one on the link. 0 or -errno. */

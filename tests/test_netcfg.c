@@ -277,6 +277,17 @@ static void test_without_ipv6_its_entries_are_left_out(void **state)
 	expect("ip -6 addr", "2001:db8::5", 0);
 }
 
+static void test_no_ipv6_is_not_even_link_local(void **state)
+{
+	struct rig *rig = *state;
+
+	add_addr(rig, "192.0.2.5", 24);
+	rig->cfg.no_ipv6 = true;
+	assert_int_equal(apply(rig), 0);
+	expect("ip addr show dev tap0", "inet 192.0.2.5", 1);
+	expect("ip addr show dev tap0", "inet6", 0);
+}
+
 static void test_mtu_and_mac_are_set_if_given(void **state)
 {
 	struct rig *rig = *state;
@@ -291,6 +302,18 @@ static void test_mtu_and_mac_are_set_if_given(void **state)
 	assert_int_equal(apply(rig), 0);
 	expect("ip link show tap0", "mtu 65520", 1);
 	expect("ip link show tap0", "link/ether 02:00:00:00:00:07", 1);
+}
+
+static void test_the_linklocal_address_is_made_of_the_mac(void **state)
+{
+	struct rig *rig = *state;
+
+	add_addr(rig, "2001:db8::5", 64);
+	rig->cfg.has_mac = true;
+	memcpy(rig->cfg.mac, "\x02\0\0\0\0\x07", WIRE_MAC_LEN);
+	assert_int_equal(apply(rig), 0);
+	expect("ip -6 addr show tap0", "fe80::ff:fe00:7/64", 1);
+	expect("ip -6 addr show tap0", "tentative", 0);
 }
 
 static void test_lo_alone_gets_up_if_that_is_all(void **state)
@@ -337,7 +360,9 @@ int main(void)
 		TEST(test_a_route_that_cannot_be_is_named),
 		TEST(test_thousands_of_routes_take_no_time),
 		TEST(test_without_ipv6_its_entries_are_left_out),
+		TEST(test_no_ipv6_is_not_even_link_local),
 		TEST(test_mtu_and_mac_are_set_if_given),
+		TEST(test_the_linklocal_address_is_made_of_the_mac),
 		TEST(test_lo_alone_gets_up_if_that_is_all),
 		TEST(test_an_interface_that_is_not_there_is_named),
 	};
