@@ -1,14 +1,11 @@
 #include "port/cli_pasta_impl.h"
+#include "port/searchlist.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define MTU_MIN 576   /* every IPv4 host takes as much, RFC 791 3.1 */
 #define MTU_MAX 65521 /* what the kernel lets a tap have */
-
-#define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 
 static struct cli_pasta *pasta_of(struct cli *c)
 {
@@ -261,50 +258,15 @@ enum cli_verdict cli_pasta_take_addresses(struct cli_pasta *p)
 	return CLI_GO;
 }
 
-/* One name, "example.org", behind the @*len bytes of @ret. */
-static int add_name(uint8_t *ret, uint8_t *len, const char *name, size_t n)
-{
-	size_t label;
-
-	if (n > 0 && name[n - 1] == '.')
-		n--;
-	while (n > 0) {
-		for (label = 0; label < n && name[label] != '.'; label++)
-			;
-		if (label == 0 || label > LABEL_MAX ||
-		    *len + 1 + label + 1 > PLAN_SEARCH_MAX)
-			return -EINVAL;
-		ret[(*len)++] = (uint8_t)label;
-		memcpy(ret + *len, name, label);
-		*len = (uint8_t)(*len + label);
-		name += label;
-		n -= label;
-		if (n > 0) {
-			name++;
-			n--;
-		}
-	}
-	ret[(*len)++] = 0;
-	return 0;
-}
-
 static enum cli_verdict take_search(struct cli_pasta *p)
 {
-	struct plan_offer *o = &p->config->offer;
-	const char *at = p->search ? p->search : "";
-
-	if (strcmp(at, "none") == 0)
+	if (!p->search || strcmp(p->search, "none") == 0)
 		return CLI_GO;
-	while (*(at += strspn(at, " "))) {
-		size_t n = strcspn(at, " ");
-
-		if (add_name(o->search, &o->search_len, at, n) < 0)
-			return complain(p, "search", p->search,
-					"want domain names with spaces between "
-					"them, of 255 bytes at most");
-		at += n;
-	}
-	return CLI_GO;
+	if (searchlist_parse(p->search, &p->config->offer) == 0)
+		return CLI_GO;
+	return complain(p, "search", p->search,
+			"want domain names with spaces between them, of 255 "
+			"bytes in all");
 }
 
 static enum cli_verdict take_hostname(struct cli_pasta *p, const char *option,

@@ -1,12 +1,15 @@
 #include "port/netplan.h"
 
 #include "port/hostplan.h"
+#include "port/resolvconf.h"
+#include "port/searchlist.h"
 #include "tapdev/hostnet.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define RESOLV_CONF   "/etc/resolv.conf"
 #define MTU_MIN_STACK 576 /* every IPv4 host takes as much, RFC 791 3.1 */
 
 struct plan netplan_of_net(const struct config *c)
@@ -70,6 +73,27 @@ static int copy_host_routes(struct netplan *n, const struct hostplan *h,
 	return err;
 }
 
+/* What DHCP and advertisements tell of the host's own lists. A resolver on
+ * loopback is out of the container's reach. */
+static void offer_lists(struct plan *plan, const struct config_host *c)
+{
+	char *text = resolvconf_text(RESOLV_CONF);
+	struct plan_offer *o = &plan->offer;
+	struct endpoint servers[PLAN_DNS_MAX];
+	size_t n = 0;
+
+	if (text && c->offer_search)
+		searchlist_find(text, o);
+	if (text && c->offer_dns && o->dns_count == 0)
+		n = resolvconf_parse(text, servers, PLAN_DNS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		if (!addr_is_loopback(&servers[i].addr) &&
+		    !addr_is_linklocal(&servers[i].addr))
+			o->dns[o->dns_count++] = servers[i].addr;
+	}
+	free(text);
+}
+
 static int of_host(struct netplan *n, const struct config *c, struct fail *why)
 {
 	struct hostplan h;
@@ -81,6 +105,7 @@ static int of_host(struct netplan *n, const struct config *c, struct fail *why)
 	err = hostplan_make(c, &host, &h, why);
 	if (err == 0) {
 		n->plan = h.plan;
+		offer_lists(&n->plan, &c->host);
 		memcpy(n->ifname, h.ifname, sizeof(n->ifname));
 		memcpy(n->addrs, h.addrs, sizeof(n->addrs));
 		n->netcfg.addr_count = h.addr_count;

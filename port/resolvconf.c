@@ -131,6 +131,13 @@ static char *read_file(const char *path, struct stat *ret)
 	return text;
 }
 
+char *resolvconf_text(const char *path)
+{
+	struct stat st;
+
+	return read_file(path, &st);
+}
+
 static bool same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;

@@ -28,6 +28,8 @@ void resolvconf_init_fixed(struct resolvconf *c, const struct in6_addr *servers,
  * now (no descriptor free) leaves what was there. */
 bool resolvconf_refresh(struct resolvconf *c);
 
+/* The file's text, to free(); NULL if it cannot be read. */
+char *resolvconf_text(const char *path);
 /* The nameservers in @text, port 53, in order and without duplicates; how
  * many. Link-local ones carry their scope (port/hostsock.h). */
 size_t resolvconf_parse(const char *text, struct endpoint *ret, size_t max);
