@@ -99,10 +99,10 @@ struct config {
 			* to the container's own 127.0.0.1 or ::1 */
 	bool splice;   /* clients on the host's loopback are led there first;
 			* TCP */
-	/* Ports of the host's 127.0.0.1 and ::1, host_port to host_port_end,
-	 * that the container reaches through its own of these, from guest_port
-	 * on; owned. ->families is where the container listens; the rest is
-	 * not looked at. */
+	/* The other way round: the container's clients are listened for on its
+	 * own 127.0.0.1 and ::1, of ->families, at ->host_port to
+	 * ->host_port_end, and led to the host's, from ->guest_port on. The
+	 * rest of such a rule is not looked at. Owned. */
 	struct rule *lane_rules;
 	size_t lane_rule_count;
 	const char *api_path;    /* NULL: no API socket */

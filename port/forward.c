@@ -36,6 +36,19 @@ static void on_accepted(struct listener *l, int fd,
 			 p->guest_port);
 }
 
+/* A new client, or one that nobody has answered yet. */
+static bool lead_by_lane(struct forward_port *p, const struct endpoint *client,
+			 const struct endpoint *local)
+{
+	struct forward *f = p->forward;
+	bool v4 = addr_is_v4(&client->addr);
+
+	return !inbound_udp_serves(f->owner->deps.udp, client, local) &&
+	       forward_watch_on_loopback(f, p->guest_port, &v4) &&
+	       lanes_udp_open(f->owner->deps.lanes, &p->listener, client, local,
+			      v4, p->guest_port);
+}
+
 static void on_received(struct listener *l, const struct endpoint *client,
 			const struct endpoint *local, const uint8_t *buf,
 			size_t len)
@@ -43,6 +56,11 @@ static void on_received(struct listener *l, const struct endpoint *client,
 	struct forward_port *p = port_of(l);
 	struct forward *f = p->forward;
 
+	if (lanes_udp_client(f->owner->deps.lanes, l, client, local, buf, len))
+		return;
+	if (f->owner->deps.loopback && lead_by_lane(p, client, local) &&
+	    lanes_udp_client(f->owner->deps.lanes, l, client, local, buf, len))
+		return;
 	inbound_udp_client(f->owner->deps.udp, l, client, local, f->target,
 			   p->guest_port, buf, len);
 }
@@ -54,12 +72,18 @@ static const struct listener_events listener_events = {
 
 /* Opening and closing. */
 
+static void forget_clients(struct forwards *fs, struct listener *l)
+{
+	inbound_udp_forget(fs->deps.udp, l);
+	lanes_udp_forget(fs->deps.lanes, l);
+}
+
 void forward_close_port(struct forward_port *p)
 {
 	struct forwards *fs = p->forward->owner;
 
 	if (forward_is_udp(p->forward) && p->listener.fd >= 0)
-		inbound_udp_forget(fs->deps.udp, &p->listener);
+		forget_clients(fs, &p->listener);
 	listener_close(&p->listener);
 }
 

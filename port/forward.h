@@ -20,8 +20,10 @@ struct forward_deps {
 	struct inbound_udp *udp;
 	const struct guestaddr *guest;
 	struct sockdiag
-		*diag; /* NULL: the container's sockets cannot be seen */
-	FILE *log;     /* what a rule's user should know; stderr */
+		*diag;       /* NULL: the container's sockets cannot be seen */
+	struct lanes *lanes; /* NULL: what is on its loopback is not reached */
+	bool loopback;       /* with them: it is, by any client */
+	FILE *log;           /* what a rule's user should know; stderr */
 };
 
 /* NULL without memory. */

@@ -32,7 +32,7 @@ struct forwards {
 	size_t n, room;
 	unsigned last_id;
 	struct follow follow;
-	nsec_t looked_at;
+	nsec_t looked_at, lane_looked_at;
 	bool seen[SOCKDIAG_PROTOS]; /* forward_look() could see it */
 };
 
@@ -65,6 +65,9 @@ int forward_explain_room(const struct forward *f, const struct in6_addr *addr,
 /* In forward_watch.c. */
 void forward_watch_init(struct forwards *fs);
 enum sockdiag_proto forward_watch_proto(const struct forward *f);
+/* Is the service on @port one that the lane reaches and the tap does not? Then
+ * *@v4, the client's family, becomes its. By a look that is not old. */
+bool forward_watch_on_loopback(struct forward *f, uint16_t port, bool *v4);
 /* target.unanswered() of every rule; t->arg is the rule. */
 void forward_watch_unanswered(struct target *t, uint16_t port);
 

@@ -7,6 +7,9 @@
 /* A look on behalf of a client that nobody answered, at most as often. */
 #define LOOK_PAUSE NSEC_PER_SEC
 
+/* On behalf of a UDP client that may have to take the lane. */
+#define LANE_LOOK_PAUSE (100 * NSEC_PER_MSEC)
+
 enum sockdiag_proto forward_watch_proto(const struct forward *f)
 {
 	return forward_is_udp(f) ? SOCKDIAG_UDP : SOCKDIAG_TCP;
@@ -23,6 +26,12 @@ static bool target_addr(const struct forward *f, bool v4, struct in6_addr *ret)
 
 /* Notes. */
 
+/* Are clients led to the container's loopback where they find nobody else? */
+static bool by_lane(const struct forward *f)
+{
+	return f->owner->deps.loopback && addr_is_unspecified(&f->target->addr);
+}
+
 /* By the last look; of an address that the container lacks, the loopback of its
  * family can still be told. */
 static enum sockdiag_reach reach(const struct forward *f, bool v4,
@@ -36,7 +45,9 @@ static enum sockdiag_reach reach(const struct forward *f, bool v4,
 		return SOCKDIAG_NOBODY;
 	r = sockdiag_reach(f->owner->deps.diag, forward_watch_proto(f), &a,
 			   port);
-	if (r != SOCKDIAG_LOOPBACK && !has)
+	if (r == SOCKDIAG_LOOPBACK)
+		return by_lane(f) ? SOCKDIAG_LISTENS : r;
+	if (!has)
 		return SOCKDIAG_NOBODY;
 	return r == SOCKDIAG_TALKS ? SOCKDIAG_LISTENS : r;
 }
@@ -171,7 +182,9 @@ static int follow_port(struct forward_port *p, const struct ends *ends,
 				      p->guest_port);
 	/* A service that has connected its socket to its client lets no other
 	 * in, but that one must not be cut off. */
-	open = *ret == SOCKDIAG_LISTENS || (*ret == SOCKDIAG_TALKS && is_open);
+	open = *ret == SOCKDIAG_LISTENS ||
+	       (*ret == SOCKDIAG_TALKS && is_open) ||
+	       (*ret == SOCKDIAG_LOOPBACK && by_lane(f));
 	return open == is_open ? 0 : switch_port(p, open);
 }
 
@@ -202,7 +215,7 @@ static void follow_ports(struct forward *f)
 		if (err < 0)
 			tell_cannot(f, p, err);
 		/* the client will be refused: nobody else can say why */
-		if (reach == SOCKDIAG_LOOPBACK && !f->told &&
+		if (reach == SOCKDIAG_LOOPBACK && !by_lane(f) && !f->told &&
 		    note_port(f, p->guest_port))
 			tell_note(f);
 	}
@@ -233,6 +246,35 @@ void forward_watch_unanswered(struct target *t, uint16_t port)
 		tell_note(f);
 }
 
+bool forward_watch_on_loopback(struct forward *f, uint16_t port, bool *v4)
+{
+	struct forwards *fs = f->owner;
+	enum sockdiag_proto proto = forward_watch_proto(f);
+	nsec_t now = loop_now(fs->deps.loop);
+	bool on[2];
+
+	if (!by_lane(f) || !fs->deps.diag)
+		return false;
+	if (now - fs->lane_looked_at >= LANE_LOOK_PAUSE) {
+		fs->lane_looked_at = now;
+		if (sockdiag_look(fs->deps.diag, proto) < 0)
+			return false;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct in6_addr a = i ? addr_from_v4(0) : in6addr_any;
+		bool has = target_addr(f, i, &a);
+		enum sockdiag_reach r =
+			sockdiag_reach(fs->deps.diag, proto, &a, port);
+
+		on[i] = r == SOCKDIAG_LOOPBACK;
+		if (has && (r == SOCKDIAG_LISTENS || r == SOCKDIAG_TALKS))
+			return false;
+	}
+	if (!on[*v4])
+		*v4 = !*v4;
+	return on[*v4];
+}
+
 void forward_look(struct forwards *fs)
 {
 	bool wanted[SOCKDIAG_PROTOS] = {false};
@@ -248,6 +290,7 @@ void forward_look(struct forwards *fs)
 void forward_watch_init(struct forwards *fs)
 {
 	fs->looked_at = -LOOK_PAUSE;
+	fs->lane_looked_at = -LANE_LOOK_PAUSE;
 	follow_init(&fs->follow, fs->deps.loop, fs->deps.diag, on_looked);
 }
 

@@ -8,14 +8,6 @@
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 
-/* Room for one extended error with the offender's address, and to spare. */
-#define CONTROL_LEN 256
-
-union control {
-	struct cmsghdr align;
-	char room[CONTROL_LEN];
-};
-
 /* A kernel starts with path MTU discovery on: make what struct hostsock_opts
  * calls zero true. */
 static void prepare_datagrams(int fd, const struct in6_addr *of)
@@ -171,7 +163,7 @@ static struct in6_addr offender(const struct sock_extended_err *ee)
 
 int hostsock_recverr(int fd, struct hostsock_err *ret, void *buf, size_t len)
 {
-	union control control = {.room = {0}};
+	union hostsock_control control = {.room = {0}};
 	union hostsock_sockaddr sa = {.any.sa_family = AF_UNSPEC};
 	struct iovec iov = {buf, len};
 	struct msghdr msg = {.msg_name = &sa,
@@ -227,7 +219,7 @@ static void read_destination(struct msghdr *msg, struct in6_addr *ret)
 ssize_t hostsock_recv_at(int fd, struct endpoint *ret_client,
 			 struct in6_addr *ret_local, void *buf, size_t len)
 {
-	union control control = {.room = {0}};
+	union hostsock_control control = {.room = {0}};
 	union hostsock_sockaddr sa = {.any.sa_family = AF_UNSPEC};
 	struct iovec iov = {buf, len};
 	struct msghdr msg = {.msg_name = &sa,
@@ -260,7 +252,7 @@ static void add_control(struct msghdr *msg, int level, int type,
 	memcpy(CMSG_DATA(c), data, len);
 }
 
-static void write_source(struct msghdr *msg, const struct in6_addr *local)
+void hostsock_write_source(struct msghdr *msg, const struct in6_addr *local)
 {
 	if (addr_is_v4(local)) {
 		struct in_pktinfo v4 = {.ipi_spec_dst.s_addr =
@@ -284,7 +276,7 @@ ssize_t hostsock_send_from(int fd, const struct endpoint *to,
 			   struct hostsock_opts *set, const void *buf,
 			   size_t len)
 {
-	union control control = {.room = {0}};
+	union hostsock_control control = {.room = {0}};
 	union hostsock_sockaddr sa;
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
 	struct msghdr msg = {
@@ -297,7 +289,7 @@ ssize_t hostsock_send_from(int fd, const struct endpoint *to,
 	/* nothing answers from an address that many have */
 	if (!addr_is_unspecified(local) && !addr_is_multicast(local)) {
 		msg.msg_control = control.room;
-		write_source(&msg, local);
+		hostsock_write_source(&msg, local);
 	}
 	return hostsock_send_message(fd, &msg);
 }

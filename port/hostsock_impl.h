@@ -12,6 +12,12 @@ union hostsock_sockaddr {
 	struct sockaddr_in6 v6;
 };
 
+/* Room for one extended error with the offender's address, and to spare. */
+union hostsock_control {
+	struct cmsghdr align;
+	char room[256];
+};
+
 /* Fills in *@ret and returns its length. */
 socklen_t hostsock_to_sockaddr(const struct in6_addr *a, uint16_t port,
 			       union hostsock_sockaddr *ret);
@@ -39,6 +45,9 @@ int hostsock_bind_to(int fd, const struct in6_addr *a, uint16_t port);
 /* Failure is not told: an option that some kernel lacks (or that a race with the
  * peer made pointless) must not cost the flow. */
 void hostsock_option(int fd, int level, int name, int value);
+
+/* @msg goes from @local: the control message, into room that it has. */
+void hostsock_write_source(struct msghdr *msg, const struct in6_addr *local);
 
 ssize_t hostsock_send_message(int fd, const struct msghdr *msg);
 ssize_t hostsock_recv_message(int fd, struct msghdr *msg, int flags);

@@ -30,6 +30,7 @@ struct client {
 	uint16_t port; /* the container's */
 	struct in6_addr list[TARGET_MAX];
 	unsigned count, current; /* of list: all, and the one that is asked */
+	bool lane_left;          /* the loopback lane can be tried yet */
 	bool silent;             /* the first was, when its turn was over */
 	struct loop_timer wait;  /* for current */
 	struct loop_timer hurry; /* for all, once the client has ended */
@@ -40,6 +41,7 @@ struct client {
 struct inbound_tcp {
 	struct relay_host *host;
 	const struct guestaddr *guest;
+	struct lanes *lanes; /* NULL: none */
 	TAILQ_HEAD(, client) clients;
 };
 
@@ -121,10 +123,44 @@ static int connect_to(struct client *c, const struct in6_addr *addr)
 	return err;
 }
 
+static void nobody(struct inbound_tcp *r, struct target *t, bool v4,
+		   uint16_t port)
+{
+	relay_count(r->host, RELAY_COUNT_INBOUND_REFUSED);
+	target_failed(t, v4, port);
+}
+
+static void missed_at_last(const struct lanes_client *l)
+{
+	nobody(l->inbound, l->target, addr_is_v4(&l->from.addr), l->port);
+	hostsock_reset(l->fd);
+}
+
+/* All that is left is the client. */
+static void leave_to_lane(struct client *c)
+{
+	struct inbound_tcp *r = c->inbound;
+	struct lanes_client l = {
+		.fd = c->conn.fd,
+		.from = c->from,
+		.target = c->target,
+		.port = c->port,
+		.last = true,
+		.inbound = r,
+		.missed = missed_at_last,
+	};
+
+	loop_del(r->host->loop, &c->conn.sock);
+	c->conn.fd = -1;
+	lanes_open(r->lanes, &l);
+}
+
 static void unanswered(struct client *c)
 {
-	relay_count(c->inbound->host, RELAY_COUNT_INBOUND_REFUSED);
-	target_failed(c->target, is_v4(c), c->port);
+	if (c->lane_left)
+		leave_to_lane(c);
+	else
+		nobody(c->inbound, c->target, is_v4(c), c->port);
 	conn_reset(&c->conn);
 }
 
@@ -282,9 +318,9 @@ static struct client *new_client(struct inbound_tcp *r, int fd,
 	return c;
 }
 
-void inbound_tcp_open(struct inbound_tcp *r, int fd,
-		      const struct endpoint *client, struct target *t,
-		      uint16_t port)
+static void open_by_tap(struct inbound_tcp *r, int fd,
+			const struct endpoint *client, struct target *t,
+			uint16_t port, bool lane_left)
 {
 	struct client *c = new_client(r, fd, client, t, port);
 
@@ -296,6 +332,36 @@ void inbound_tcp_open(struct inbound_tcp *r, int fd,
 		conn_reset(&c->conn);
 		return;
 	}
+	c->lane_left = lane_left;
 	c->count = target_list(t, is_v4(c), now(c), c->list);
 	attempt(c);
+}
+
+static void missed_at_first(const struct lanes_client *l)
+{
+	open_by_tap(l->inbound, l->fd, &l->from, l->target, l->port, false);
+}
+
+void inbound_tcp_open(struct inbound_tcp *r, int fd,
+		      const struct endpoint *client, struct target *t,
+		      uint16_t port)
+{
+	struct lanes_client l = {
+		.fd = fd,
+		.from = *client,
+		.target = t,
+		.port = port,
+		.inbound = r,
+		.missed = missed_at_first,
+	};
+
+	if (lanes_first(r->lanes, t, port, client))
+		lanes_open(r->lanes, &l);
+	else
+		open_by_tap(r, fd, client, t, port, lanes_last(r->lanes, t));
+}
+
+void inbound_tcp_use_lanes(struct inbound_tcp *r, struct lanes *lanes)
+{
+	r->lanes = lanes;
 }

@@ -5,6 +5,7 @@
 #ifndef PORT_INBOUND_TCP_H
 #define PORT_INBOUND_TCP_H
 
+#include "port/lanes.h"
 #include "port/relay.h"
 #include "port/target.h"
 
@@ -22,6 +23,9 @@ struct inbound_tcp;
 /* NULL without memory. Both are borrowed. */
 struct inbound_tcp *inbound_tcp_new(struct relay_host *host,
 				    const struct guestaddr *guest);
+/* Clients may be led through @lanes, too, once nobody answered, or first: see
+ * there. */
+void inbound_tcp_use_lanes(struct inbound_tcp *r, struct lanes *lanes);
 /* Resets all its connections on both sides; accepts NULL. */
 void inbound_tcp_free(struct inbound_tcp *r);
 

@@ -297,6 +297,15 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 	send_in(f, buf, len);
 }
 
+bool inbound_udp_serves(struct inbound_udp *r, const struct endpoint *client,
+			const struct endpoint *local)
+{
+	struct flow_key key = {FLOW_CLIENT, *local, *client};
+	const struct flow *f = flow_find(r->host->flows, &key);
+
+	return f && f->state == FLOW_OPEN;
+}
+
 static struct inbound_udp_flow *find_published(struct inbound_udp *r,
 					       const struct endpoint *container,
 					       const struct endpoint *remote)

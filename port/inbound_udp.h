@@ -25,6 +25,9 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 			const struct endpoint *client,
 			const struct endpoint *local, struct target *t,
 			uint16_t port, const uint8_t *buf, size_t len);
+/* Has the container answered @client of @local? */
+bool inbound_udp_serves(struct inbound_udp *r, const struct endpoint *client,
+			const struct endpoint *local);
 /* The container's datagram @d: true if it answers one of these flows (and has
  * been sent on), false if it is somebody else's. */
 bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d);

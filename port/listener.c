@@ -99,11 +99,10 @@ static void on_again(struct loop_timer *t)
 		back_off(l);
 }
 
-int listener_open(struct listener *l, struct loop *loop, bool udp,
-		  const struct endpoint *local,
-		  const struct listener_events *events)
+int listener_adopt(struct listener *l, struct loop *loop, bool udp, int fd,
+		   const struct endpoint *local,
+		   const struct listener_events *events)
 {
-	int fd = hostsock_bind(local, udp);
 	int err = fd < 0 ? fd : 0;
 
 	*l = (struct listener){
@@ -123,6 +122,14 @@ int listener_open(struct listener *l, struct loop *loop, bool udp,
 	if (err)
 		listener_close(l);
 	return err;
+}
+
+int listener_open(struct listener *l, struct loop *loop, bool udp,
+		  const struct endpoint *local,
+		  const struct listener_events *events)
+{
+	return listener_adopt(l, loop, udp, hostsock_bind(local, udp), local,
+			      events);
 }
 
 int listener_start(struct listener *l)

@@ -50,6 +50,11 @@ struct listener {
 int listener_open(struct listener *l, struct loop *loop, bool udp,
 		  const struct endpoint *local,
 		  const struct listener_events *events);
+/* Takes over @fd, which was bound to @local elsewhere (and may listen already), or
+ * is -errno of that: then that is returned. As above. */
+int listener_adopt(struct listener *l, struct loop *loop, bool udp, int fd,
+		   const struct endpoint *local,
+		   const struct listener_events *events);
 /* TCP: lets clients in (backlog SOMAXCONN). Listening already: no-op. 0 or
  * -errno, and it is as before. */
 int listener_start(struct listener *l);

@@ -13,6 +13,7 @@ struct publish {
 	struct guestaddr *guest;
 	struct inbound_tcp *tcp;
 	struct inbound_udp *udp;
+	struct lanes *lanes; /* NULL: none was asked for */
 	struct forwards *forwards;
 	struct autoport *autoport; /* NULL: nothing is automatic */
 	struct api_request_env requests;
@@ -21,12 +22,12 @@ struct publish {
 
 static int make_relays(struct publish *p, const struct config *config,
 		       const struct plan *plan, struct relay_host *relays,
-		       struct netaddr *addrs, struct sockdiag *diag)
+		       const struct publish_netns *netns)
 {
 	struct forward_deps deps = {
-		.loop = relays->loop, .diag = diag, .log = stderr};
+		.loop = relays->loop, .diag = netns->diag, .log = stderr};
 
-	p->guest = guestaddr_new(relays->loop, addrs, config->ifname,
+	p->guest = guestaddr_new(relays->loop, netns->addrs, config->ifname,
 				 relays->stack, plan);
 	if (!p->guest)
 		return -ENOMEM;
@@ -34,6 +35,16 @@ static int make_relays(struct publish *p, const struct config *config,
 	p->udp = inbound_udp_new(relays, p->guest);
 	if (!p->tcp || !p->udp)
 		return -ENOMEM;
+	if (netns->lane) {
+		struct lanes_wish wish = {config->loopback, config->splice};
+
+		p->lanes = lanes_new(relays, netns->lane, wish);
+		if (!p->lanes)
+			return -ENOMEM;
+		inbound_tcp_use_lanes(p->tcp, p->lanes);
+		deps.lanes = p->lanes;
+		deps.loopback = config->loopback;
+	}
 	deps.tcp = p->tcp;
 	deps.udp = p->udp;
 	deps.guest = p->guest;
@@ -81,6 +92,20 @@ static int add_autos(struct publish *p, const struct config *config,
 	return p->autoport ? 0 : -EIO;
 }
 
+static int add_lane_rules(struct publish *p, const struct config *config,
+			  struct fail *why)
+{
+	int err = 0;
+
+	if (config->lane_rule_count > 0 && !p->lanes)
+		return fail_set(why, -EINVAL,
+				"no way to the container's loopback: its "
+				"namespaces were not named");
+	for (size_t i = 0; i < config->lane_rule_count && err == 0; i++)
+		err = lanes_listen(p->lanes, &config->lane_rules[i], why);
+	return err;
+}
+
 static int open_api(struct publish *p, const struct config *config,
 		    const struct plan *plan, struct loop *loop,
 		    struct fail *why)
@@ -101,19 +126,20 @@ static int open_api(struct publish *p, const struct config *config,
 
 struct publish *publish_new(const struct config *config,
 			    const struct plan *plan, struct relay_host *relays,
-			    struct netaddr *addrs, struct sockdiag *diag,
+			    const struct publish_netns *netns,
 			    struct capturing *capturing, struct fail *why)
 {
 	struct publish *p = calloc(1, sizeof(*p));
 
-	if (!p || make_relays(p, config, plan, relays, addrs, diag) < 0) {
+	if (!p || make_relays(p, config, plan, relays, netns) < 0) {
 		fail_set(why, -ENOMEM, "no memory for published ports");
 		publish_free(p);
 		return NULL;
 	}
 	p->requests.capturing = capturing;
 	if (add_rules(p, config, why) == 0 &&
-	    add_autos(p, config, relays->loop, diag, why) == 0 &&
+	    add_autos(p, config, relays->loop, netns->diag, why) == 0 &&
+	    add_lane_rules(p, config, why) == 0 &&
 	    open_api(p, config, plan, relays->loop, why) == 0)
 		return p;
 	publish_free(p);
@@ -128,6 +154,8 @@ void publish_free(struct publish *p)
 	autoport_free(p->autoport);
 	forward_free(p->forwards);
 	inbound_udp_free(p->udp);
+	/* whom it missed would be led back to the tap */
+	lanes_free(p->lanes);
 	inbound_tcp_free(p->tcp);
 	guestaddr_free(p->guest);
 	free(p);

@@ -7,17 +7,24 @@
 #include "port/config.h"
 #include "port/relay.h"
 #include "stack/plan.h"
+#include "tapdev/lane.h"
 #include "tapdev/netaddr.h"
 #include "tapdev/sockdiag.h"
 
 struct publish;
 
-/* With the rules of @config in force and its API socket open. @addrs and @diag,
- * from inside the container's namespace, may be NULL; @capturing is what the API
- * socket starts and stops. All are borrowed. NULL with the reason. */
+/* What reaches into the container's namespace; NULL: could not be had. */
+struct publish_netns {
+	struct netaddr *addrs;
+	struct sockdiag *diag;
+	struct lane *lane;
+};
+
+/* With the rules of @config in force and its API socket open. @capturing is what
+ * the API socket starts and stops. All are borrowed. NULL with the reason. */
 struct publish *publish_new(const struct config *config,
 			    const struct plan *plan, struct relay_host *relays,
-			    struct netaddr *addrs, struct sockdiag *diag,
+			    const struct publish_netns *netns,
 			    struct capturing *capturing, struct fail *why);
 /* Ends all its flows; accepts NULL. */
 void publish_free(struct publish *p);

@@ -6,6 +6,7 @@
 
 #include "port/banner.h"
 #include "port/ending.h"
+#include "port/lanestart.h"
 #include "port/loop.h"
 #include "port/netplan.h"
 #include "port/nswatch.h"
@@ -42,6 +43,7 @@ struct program {
 	/* What looks into the namespace; NULL if that cannot be had. */
 	struct sockdiag *diag;
 	struct netaddr *addrs;
+	struct lane *lane; /* NULL: none was asked for */
 	struct loop *loop;
 	struct wire *wire;
 	struct run run;
@@ -82,6 +84,11 @@ static int open_in_netns(struct program *p, struct fail *why)
 		return err;
 	p->diag = sockdiag_open(fds.diag);
 	p->addrs = netaddr_open(fds.route);
+	err = lanestart(c, &target, &p->lane, why);
+	if (err < 0) {
+		close(fds.tap);
+		return err;
+	}
 	if (c->talk)
 		fprintf(stderr, "sent tapfd=%d for %s\nreceived tapfd=%d\n",
 			fds.tap, c->ifname, fds.tap);
@@ -216,7 +223,8 @@ static int set_up(struct program *p, struct fail *why)
 			return err;
 	}
 	p->wire = wire_new(&p->config, &p->net, p->loop, &p->tap,
-			   &(struct wire_netns){p->addrs, p->diag}, why);
+			   &(struct publish_netns){p->addrs, p->diag, p->lane},
+			   why);
 	if (!p->wire)
 		return -ENOMEM;
 	err = p->exit_open ? watch_exit_fd(p, why) : 0;
@@ -248,6 +256,7 @@ static void tear_down(struct program *p)
 	run_stop(&p->run);
 	nswatch_fini(&p->nswatch);
 	wire_free(p->wire);
+	lane_stop(p->lane);
 	/* A second signal may take effect now: nothing is left behind. */
 	ending_unwatch(&p->ending);
 	if (p->loop)

@@ -21,6 +21,10 @@ struct target {
 		bool v4;      /* the family to try first ... */
 		nsec_t until; /* ... until then; 0: the client's own */
 	} memory[2];
+	/* The loopback lane (port/lanes.h) answered clients of this port when
+	 * nobody else did: it is tried first until then. */
+	uint16_t lane_port;
+	nsec_t lane_until;
 	/* Nothing answered in any family. NULL: nobody wants to know (any
 	 * more). */
 	void (*unanswered)(struct target *t, uint16_t port);

@@ -23,6 +23,7 @@
 #define MAX_UDP  16384
 #define MAX_ECHO 1024
 #define MAX_DNS  4096
+#define MAX_LANE 32768 /* TCP; takes two */
 
 /* The window that one connection can use is that of a 10 Gbit/s path of 3 ms;
  * all together shall not take a small machine's memory. */
@@ -98,9 +99,10 @@ static int make_relays(struct wire *w, const uint64_t seed[2],
 		       const struct config *config)
 {
 	static const unsigned max[FLOW_PROTOS] = {
-		[FLOW_TCP] = MAX_TCP,    [FLOW_UDP] = MAX_UDP,
-		[FLOW_ECHO] = MAX_ECHO,  [FLOW_DNS] = MAX_DNS,
-		[FLOW_CLIENT] = MAX_UDP, [FLOW_PUBLISHED] = MAX_UDP,
+		[FLOW_TCP] = MAX_TCP,       [FLOW_UDP] = MAX_UDP,
+		[FLOW_ECHO] = MAX_ECHO,     [FLOW_DNS] = MAX_DNS,
+		[FLOW_CLIENT] = MAX_UDP,    [FLOW_PUBLISHED] = MAX_UDP,
+		[FLOW_LANE_TCP] = MAX_LANE, [FLOW_LANE_UDP] = MAX_UDP,
 	};
 
 	w->relays.flows = flow_table_new(w->relays.loop, seed, max);
@@ -148,16 +150,16 @@ static int capture(struct wire *w, const struct config *config,
 }
 
 static int publish(struct wire *w, const struct config *config,
-		   const struct wire_netns *netns, struct fail *why)
+		   const struct publish_netns *netns, struct fail *why)
 {
-	w->publish = publish_new(config, &w->policy.plan, &w->relays,
-				 netns->addrs, netns->diag, &w->capturing, why);
+	w->publish = publish_new(config, &w->policy.plan, &w->relays, netns,
+				 &w->capturing, why);
 	return w->publish ? 0 : -EIO;
 }
 
 struct wire *wire_new(const struct config *config, const struct netplan *net,
 		      struct loop *loop, struct tapdev *tap,
-		      const struct wire_netns *netns, struct fail *why)
+		      const struct publish_netns *netns, struct fail *why)
 {
 	struct wire *w = calloc(1, sizeof(*w));
 	int err;
@@ -212,7 +214,8 @@ void wire_free(struct wire *w)
 
 bool wire_busy(const struct wire *w)
 {
-	return flow_count(w->relays.flows, FLOW_TCP) > 0;
+	return flow_count(w->relays.flows, FLOW_TCP) > 0 ||
+	       flow_count(w->relays.flows, FLOW_LANE_TCP) > 0;
 }
 
 uint64_t wire_frames(const struct wire *w)

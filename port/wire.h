@@ -5,24 +5,17 @@
 #include "port/config.h"
 #include "port/loop.h"
 #include "port/netplan.h"
+#include "port/publish.h"
 #include "stack/fail.h"
-#include "tapdev/netaddr.h"
-#include "tapdev/sockdiag.h"
 #include "tapdev/tapdev.h"
 
 struct wire;
-
-/* What was opened inside the container's namespace; NULL: could not be. */
-struct wire_netns {
-	struct netaddr *addrs;
-	struct sockdiag *diag;
-};
 
 /* From here on turns of @loop move packets, and the ports of @config are
  * published. All are borrowed. NULL with the reason. */
 struct wire *wire_new(const struct config *config, const struct netplan *net,
 		      struct loop *loop, struct tapdev *tap,
-		      const struct wire_netns *netns, struct fail *why);
+		      const struct publish_netns *netns, struct fail *why);
 /* Ends all flows; accepts NULL. No turn of the loop may follow. */
 void wire_free(struct wire *w);
 

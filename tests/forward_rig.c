@@ -43,6 +43,12 @@ void inbound_udp_client(struct inbound_udp *r, struct listener *l,
 	assert_int_equal(listener_send(l, client, local, &opts, buf, len), 0);
 }
 
+bool inbound_udp_serves(struct inbound_udp *r, const struct endpoint *client,
+			const struct endpoint *local)
+{
+	return r->received > 0;
+}
+
 bool inbound_udp_make_way(struct inbound_udp *r, const struct endpoint *local)
 {
 	bool held = r->held_fd >= 0;
