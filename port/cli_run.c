@@ -64,6 +64,18 @@ static enum cli_verdict apply_no_loopback(struct cli *c, const char *arg)
 	return CLI_GO;
 }
 
+static enum cli_verdict apply_loopback(struct cli *c, const char *arg)
+{
+	run_of(c)->config->loopback = true;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_splice(struct cli *c, const char *arg)
+{
+	run_of(c)->config->splice = true;
+	return CLI_GO;
+}
+
 static enum cli_verdict limit_rule(const struct run *r, struct rule *rule)
 {
 	char text[RULE_STRLEN];
@@ -159,6 +171,11 @@ static const struct cli_option options[] = {
 	{"follow", 0, NULL,
 	 "published ports are open only while COMMAND listens", apply_follow,
 	 0},
+	{"loopback", 0, NULL,
+	 "published ports lead to 127.0.0.1 and ::1 of COMMAND, too",
+	 apply_loopback, 0},
+	{"splice", 0, NULL,
+	 "and TCP clients on the host's loopback there first", apply_splice, 0},
 	{"api-socket", 0, "PATH", "socket to publish ports by",
 	 apply_api_socket, 0},
 	CLI_PCAP_OPTIONS(0),

@@ -166,6 +166,20 @@ static void test_ports_are_published_in_the_order_given(void **state)
 	config_fini(&p.config);
 }
 
+static void test_the_lane_is_closed_unless_asked_for(void **state)
+{
+	struct parsed p = PARSE("tapir", "run", "true");
+
+	assert_false(p.config.loopback || p.config.splice);
+	forget(&p);
+	p = PARSE("tapir", "run", "--loopback", "true");
+	assert_true(p.config.loopback && !p.config.splice);
+	forget(&p);
+	p = PARSE("tapir", "run", "--splice", "true");
+	assert_true(p.config.splice && !p.config.loopback);
+	forget(&p);
+}
+
 static void test_a_family_limits_what_follows_or_the_last(void **state)
 {
 	struct parsed p = PARSE("tapir", "run", "-p", "1:1", "-4", "-p", "2:2",
@@ -209,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ports_are_published_in_the_order_given),
+		cmocka_unit_test(test_the_lane_is_closed_unless_asked_for),
 		cmocka_unit_test(test_a_family_limits_what_follows_or_the_last),
 		cmocka_unit_test(
 			test_families_that_exclude_each_other_are_refused),
