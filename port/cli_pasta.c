@@ -379,6 +379,12 @@ static enum cli_verdict take_target(struct cli_pasta *p, int n, char **words)
 			p->cli.name);
 		return CLI_BAD;
 	}
+	if (p->netns_only) {
+		fprintf(p->cli.err,
+			"%s: --netns-only wants --netns or a PID with it\n",
+			p->cli.name);
+		return CLI_BAD;
+	}
 	config->target = CONFIG_TARGET_RUN;
 	config->shell[0] = getenv("SHELL") ? getenv("SHELL") : (char[]){"sh"};
 	config->command = n > 0 ? words : config->shell;

@@ -47,13 +47,13 @@ static void die_with(pid_t parent)
 		_exit(1);
 }
 
-static _Noreturn void execute(char *const *command)
+static _Noreturn void execute(const struct run *r, char *const *command)
 {
 	int err;
 
 	execvp(command[0], command);
 	err = errno;
-	fprintf(stderr, "tapir run: %s: %s\n", command[0], strerror(err));
+	fprintf(stderr, "%s: %s: %s\n", r->name, command[0], strerror(err));
 	_exit(err == ENOENT || err == ENOTDIR ? STATUS_NOT_FOUND
 					      : STATUS_NOT_EXECUTABLE);
 }
@@ -70,9 +70,8 @@ static _Noreturn void be_child(const struct run *r, int sock, pid_t parent,
 	die_with(parent);
 	if (report.err == 0 && plan->dns &&
 	    runns_cover_resolv("/etc/resolv.conf", plan, &why) < 0)
-		fprintf(stderr,
-			"tapir run: warning: names will not resolve: %s\n",
-			why.text);
+		fprintf(stderr, "%s: warning: names will not resolve: %s\n",
+			r->name, why.text);
 	if (send(sock, &report, sizeof(report), MSG_NOSIGNAL) < 0 ||
 	    report.err < 0 || read(sock, &go, 1) != 1)
 		_exit(1);
@@ -80,7 +79,7 @@ static _Noreturn void be_child(const struct run *r, int sock, pid_t parent,
 	sigprocmask(SIG_SETMASK, &r->old, NULL);
 	if (r->stdout_is_taken)
 		dup2(STDERR_FILENO, STDOUT_FILENO);
-	execute(command);
+	execute(r, command);
 }
 
 static int await_child(struct run *r, struct fail *why)
@@ -110,6 +109,7 @@ int run_start(struct run *r, char *const *command, const struct plan *plan,
 	*r = (struct run){.sock = -1,
 			  .signals.fd = -1,
 			  .ended = r->ended,
+			  .name = r->name,
 			  .stdout_is_taken = r->stdout_is_taken};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
 		return fail_errno(why, "socketpair");

@@ -16,6 +16,7 @@ struct run {
 	/* The command ended: with @status, or 128 + N if by signal N; signals
 	 * are not blocked any more. Set by the owner before run_watch(). */
 	void (*ended)(struct run *r, int status);
+	const char *name;     /* borrowed: begins what it says; as ended */
 	bool stdout_is_taken; /* the command writes to stderr instead; as ended */
 	pid_t pid;            /* 0: there is none (any more) */
 	int sock;             /* to the child until run_go(); -1 */

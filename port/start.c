@@ -298,6 +298,7 @@ static int begin(struct program *p, struct fail *why)
 				"cannot write capture stdout: it is closed");
 	if (c->target == CONFIG_TARGET_RUN) {
 		p->run.ended = on_command_end;
+		p->run.name = c->process.name;
 		p->run.stdout_is_taken = config_captures_to_stdout(c);
 		err = run_start(&p->run, c->command, &p->net.plan, why);
 	}

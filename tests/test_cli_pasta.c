@@ -235,6 +235,7 @@ static void test_what_cannot_be_is_refused_with_its_reason(void **state)
 		{"--netns a ls", "no command"},
 		{"--userns /proc/1/ns/user", "wants --netns or a PID"},
 		{"--netns-only --userns /x --netns a", "exclude each other"},
+		{"--netns-only true", "wants --netns or a PID"},
 		{"0", "PID '0'"},
 		{"--runas nobody-like-that 1", "no such user"},
 		{"--log-size 12 1", "--log-size '12'"},

@@ -70,11 +70,14 @@ in_mounts()
 	# By way of sh, since bats has an opinion on 127 itself
 	run sh -c '"$0" run "$1" || { echo $?; exit 1; }' "$TAPIR" "$DIR/none"
 	[ "${lines[1]}" = 127 ]
-	[ "${lines[0]}" = "tapir run: $DIR/none: No such file or directory" ]
+	[ "${lines[0]}" = "tapir: $DIR/none: No such file or directory" ]
 	: >"$DIR/none"
 	run "$TAPIR" run "$DIR/none"
 	[ "$status" = 126 ]
-	[ "$output" = "tapir run: $DIR/none: Permission denied" ]
+	[ "$output" = "tapir: $DIR/none: Permission denied" ]
+	run "$TAPIR" pasta -q -t none -u none "$DIR/none"
+	[ "$status" = 126 ]
+	[ "$output" = "pasta: $DIR/none: Permission denied" ]
 }
 
 @test "the network is complete when the command starts" {
