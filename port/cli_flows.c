@@ -103,7 +103,7 @@ static int list(const char *path, bool json, FILE *out, FILE *err)
 int cli_flows(int argc, char **argv, FILE *out, FILE *err)
 {
 	struct flows_cli f = {
-		.cli = {options, "tapir flows", out, err, NULL, false},
+		.cli = {options, "tapir flows", out, err, NULL, false, NULL},
 	};
 	enum cli_verdict verdict;
 	int words;

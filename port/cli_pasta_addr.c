@@ -277,7 +277,7 @@ static enum cli_verdict take_hostname(struct cli_pasta *p, const char *option,
 	if (strlen(arg) > PLAN_NAME_MAX || !*arg)
 		return complain(p, option, arg,
 				"want a name of 1 to 253 characters");
-	strcpy(ret, arg);
+	memcpy(ret, arg, strlen(arg) + 1);
 	return CLI_GO;
 }
 

@@ -109,7 +109,7 @@ int cli_replay(int argc, char **argv, FILE *out, FILE *err)
 {
 	struct config defaults = config_default();
 	struct replay_cli r = {
-		.cli = {options, "tapir replay", out, err, NULL, false},
+		.cli = {options, "tapir replay", out, err, NULL, false, NULL},
 		.config = {.net4 = defaults.net4,
 			   .bits4 = defaults.bits4,
 			   .mtu = 65520},

@@ -229,7 +229,7 @@ enum cli_verdict cli_run(int argc, char **argv, struct config *ret, FILE *out,
 			 FILE *err)
 {
 	struct run r = {
-		.cli = {options, "tapir run", out, err, ret, true},
+		.cli = {options, "tapir run", out, err, ret, true, NULL},
 		.config = ret,
 	};
 	enum cli_verdict verdict;

@@ -340,7 +340,7 @@ enum cli_verdict cli_slirp(int argc, char **argv, struct config *ret, FILE *out,
 			   FILE *err)
 {
 	struct slirp s = {
-		.cli = {options, argv[0], out, err, ret, false},
+		.cli = {options, argv[0], out, err, ret, false, NULL},
 		.config = ret,
 	};
 	enum cli_verdict verdict;

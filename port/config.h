@@ -54,17 +54,18 @@ struct config_process {
 struct config {
 	enum config_target target;
 	pid_t pid;               /* CONFIG_TARGET_PID */
+	int tapfd;               /* CONFIG_TARGET_TAPFD */
+	int ready_fd, exit_fd;   /* -1: none */
 	const char *netns_path;  /* CONFIG_TARGET_PATH */
 	const char *userns_path; /* NULL: /proc/PID/ns/user, or none for
 				  * paths */
-	int tapfd;               /* CONFIG_TARGET_TAPFD */
 	const char *ifname;      /* of the tap inside the namespace; NULL: as
 				  * the host's interface, else tap0 */
 	char *const *command;    /* CONFIG_TARGET_RUN; ends with NULL */
 	char *shell[2];          /* that, if none was given */
-	bool netns_only;         /* CONFIG_TARGET_PID: not its user namespace */
 	char *owned_path;        /* freed by config_fini(); may be NULL */
 
+	bool netns_only; /* CONFIG_TARGET_PID: not its user namespace */
 	bool configure;  /* bring lo and the tap up, addresses, routes */
 	bool configure6; /* IPv6 address and route too, without DAD
 				   * (else SLAAC does it) */
@@ -73,6 +74,9 @@ struct config {
 	uint8_t mac[WIRE_MAC_LEN]; /* of the container's end, with configure */
 
 	bool ipv4, ipv6;
+	bool no_tcp, no_udp, no_icmp; /* with from_host */
+	bool host_loopback;   /* loop4 and loop6 of the plan lead there */
+	bool dns;             /* the resolver alias answers */
 	struct in6_addr net4; /* network address, v4 mapped */
 	uint8_t bits4;
 	bool from_host; /* the plan is the host's, with @host, and net4 not
@@ -82,9 +86,6 @@ struct config {
 	/* Resolvers to ask instead of those of resolv.conf. */
 	struct in6_addr resolvers[PLAN_DNS_MAX];
 	unsigned resolver_count;
-	bool no_tcp, no_udp, no_icmp;
-	bool host_loopback;        /* loop4 and loop6 of the plan lead there */
-	bool dns;                  /* the resolver alias answers */
 	struct in6_addr outbound4; /* 0.0.0.0 (mapped) when not given */
 	struct in6_addr outbound6; /* :: when not given */
 	const char *outbound_if4, *outbound_if6; /* NULL: any */
@@ -94,11 +95,18 @@ struct config {
 	/* Opened and closed as the container's services are; owned. */
 	struct portspec_auto *autos;
 	size_t auto_count;
-	/* The loopback lane (DESIGN D14); with none of these there is none: */
-	bool loopback; /* a client that nobody answers through the tap is led
-			* to the container's own 127.0.0.1 or ::1 */
-	bool splice;   /* clients on the host's loopback are led there first;
-			* TCP */
+	/* The loopback lane (DESIGN D14); with none of these there is none. A
+	 * client that nobody answers through the tap is led to the container's
+	 * own 127.0.0.1 or ::1: */
+	bool loopback;
+	/* Clients on the host's loopback are led there first; TCP. */
+	bool splice;
+	bool api_any_is_ipv4; /* on the API socket no address means 0.0.0.0
+			       * alone */
+	bool follow;          /* rules follow unless they say otherwise */
+	bool pcap_segment;    /* with @pcap */
+	bool talk;            /* what slirp4netns says while it runs: the banner
+			       * on stdout, descriptors and exit on stderr */
 	/* The other way round: the container's clients are listened for on its
 	 * own 127.0.0.1 and ::1, of ->families, at ->host_port to
 	 * ->host_port_end, and led to the host's, from ->guest_port on. The
@@ -106,15 +114,8 @@ struct config {
 	struct rule *lane_rules;
 	size_t lane_rule_count;
 	const char *api_path;    /* NULL: no API socket */
-	bool api_any_is_ipv4;    /* there, no address means 0.0.0.0 alone */
-	bool follow;             /* rules follow unless they say otherwise */
-	bool pcap_segment;       /* with: */
-	bool talk;               /* what slirp4netns says while it runs: the
-				  * banner on stdout, descriptors and exit on
-				  * stderr */
 	struct dump_config pcap; /* path NULL: no capture from the start */
 
-	int ready_fd, exit_fd; /* -1: none */
 	struct config_process process;
 };
 

@@ -185,6 +185,9 @@ int hostplan_make(const struct config *config, const struct hostnet *host,
 				.mtu = config->mtu ? config->mtu : MTU_DEFAULT,
 				.shared = true,
 				.offer = config->offer,
+				.no_tcp = config->no_tcp,
+				.no_udp = config->no_udp,
+				.no_icmp = config->no_icmp,
 			},
 	};
 	memcpy(plan->mac, c->has_mac ? c->mac : our_mac, sizeof(plan->mac));

@@ -169,7 +169,7 @@ int netplan_init(struct netplan *n, const struct config *config,
 			       "interface name '%s': want 1 to %zu characters",
 			       config->ifname, sizeof(n->ifname) - 1);
 	else if (config->ifname)
-		strcpy(n->ifname, config->ifname);
+		memcpy(n->ifname, config->ifname, strlen(config->ifname) + 1);
 	return err;
 }
 

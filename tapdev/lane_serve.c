@@ -74,6 +74,13 @@ static int drop_capabilities(bool keep_low_ports)
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
+/* SCMP_A0_32() and its like leave a field out. */
+static struct scmp_arg_cmp argument(unsigned n, uint32_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = n, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 /* Sockets of the internet, of two kinds. */
 static int allow_sockets(scmp_filter_ctx filter)
 {
@@ -84,11 +91,10 @@ static int allow_sockets(scmp_filter_ctx filter)
 	for (int i = 0; i < 4 && err == 0; i++)
 		err = seccomp_rule_add(
 			filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3,
-			SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)families[i / 2]),
-			SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)types[i % 2] |
-							SOCK_NONBLOCK |
-							SOCK_CLOEXEC),
-			SCMP_A2_32(SCMP_CMP_EQ, 0));
+			argument(0, (uint32_t)families[i / 2]),
+			argument(1, (uint32_t)types[i % 2] | SOCK_NONBLOCK |
+					    SOCK_CLOEXEC),
+			argument(2, 0));
 	return err;
 }
 
@@ -105,10 +111,10 @@ static int allow_options(scmp_filter_ctx filter)
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && err == 0;
 	     i++)
-		err = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-			SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)options[i].level),
-			SCMP_A2_32(SCMP_CMP_EQ, (uint32_t)options[i].name));
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+				       SCMP_SYS(setsockopt), 2,
+				       argument(1, (uint32_t)options[i].level),
+				       argument(2, (uint32_t)options[i].name));
 	return err;
 }
 
@@ -119,7 +125,7 @@ static int allow_messages(scmp_filter_ctx filter)
 
 	for (int i = 0; i < 2 && err == 0; i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
-				       SCMP_A0_32(SCMP_CMP_EQ, SOCK));
+				       argument(0, SOCK));
 	return err;
 }
 

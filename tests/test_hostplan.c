@@ -150,10 +150,12 @@ static void test_names_are_those_that_were_given(void **state)
 	config.host.self4 = frames_addr("169.254.1.2");
 	config.host.dns4 = frames_addr("169.254.1.1");
 	config.host.offer_dns = true;
+	config.no_udp = true;
 	config.dns = true;
 	make();
 	assert_addr(&got.plan.loop4, "192.0.2.200");
 	assert_true(addr_is_unspecified(&got.plan.loop6));
+	assert_true(got.plan.no_udp && !got.plan.no_tcp && !got.plan.no_icmp);
 	assert_true(plan_is_ours(&got.plan, &config.host.self4));
 	assert_true(plan_is_ours(&got.plan, &config.host.dns4));
 	assert_false(plan_is_ours(&got.plan, &got.plan.gateway4));
