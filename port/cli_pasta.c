@@ -61,6 +61,18 @@ static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
 	return CLI_GO;
 }
 
+static enum cli_verdict apply_loopback(struct cli *c, const char *arg)
+{
+	c->config->loopback = true;
+	return CLI_GO;
+}
+
+static enum cli_verdict apply_splice(struct cli *c, const char *arg)
+{
+	c->config->splice = true;
+	return CLI_GO;
+}
+
 static enum cli_verdict apply_pid(struct cli *c, const char *arg)
 {
 	c->config->process.pid_path = arg;
@@ -237,6 +249,12 @@ static const struct cli_option options[] = {
 	 "host's: none (default) or PORT[-LAST][:PORT[-LAST]],...",
 	 apply_tcp_ns, 0},
 	{"udp-ns", 'U', "SPEC", "the same of UDP", apply_udp_ns, 0},
+	{"host-lo-to-ns-lo", 0, NULL,
+	 "lead clients on the host's loopback to the container's", apply_splice,
+	 0},
+	{"splice", 0, NULL, "the same", apply_splice, 0},
+	{"loopback", 0, NULL, "lead any client there if nobody else answers",
+	 apply_loopback, 0},
 	{"follow", 0, NULL,
 	 "published ports are open only while the\n"
 	 "container listens",

@@ -83,6 +83,7 @@ static int add_autos(struct publish *p, const struct config *config,
 		.guest = p->guest,
 		.diag = diag,
 		.log = stderr,
+		.loopback = config->loopback || config->splice,
 	};
 
 	if (config->auto_count == 0)

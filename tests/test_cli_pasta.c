@@ -184,6 +184,20 @@ static void test_what_dhcp_tells_is_chosen(void **state)
 	assert_int_equal(p.config.resolver_count, 1);
 }
 
+static void test_the_lane_is_asked_for_port_by_port(void **state)
+{
+	const struct config *c = &p.config;
+
+	parse("--host-lo-to-ns-lo -T 10003:20003 -U 53 1");
+	if (p.verdict != CLI_GO)
+		fail_msg("%s", p.err);
+	assert_true(c->splice && !c->loopback);
+	assert_int_equal(c->lane_rule_count, 2);
+	assert_int_equal(c->lane_rules[0].host_port, 10003);
+	assert_int_equal(c->lane_rules[0].guest_port, 20003);
+	assert_int_equal(c->lane_rules[1].proto, RULE_UDP);
+}
+
 static void test_a_name_is_one_in_run_netns(void **state)
 {
 	parse("--netns blue");
@@ -241,6 +255,8 @@ static void test_what_cannot_be_is_refused_with_its_reason(void **state)
 		{"--log-size 12 1", "--log-size '12'"},
 		{"-t 80,80 1", "-t"},
 		{"-u nonsense 1", "nonsense"},
+		{"-T auto 1", "by its number"},
+		{"-U all 1", "by their numbers"},
 		{"-p - 1", "want --foreground"},
 		{"-c /tmp/pasta.sock 1", "--api-socket"},
 		{"--fd 3 1", "not virtual machines"},
@@ -282,6 +298,8 @@ int main(void)
 			forget),
 		cmocka_unit_test_teardown(test_what_dhcp_tells_is_chosen,
 					  forget),
+		cmocka_unit_test_teardown(
+			test_the_lane_is_asked_for_port_by_port, forget),
 		cmocka_unit_test_teardown(test_a_name_is_one_in_run_netns,
 					  forget),
 		cmocka_unit_test_teardown(
