@@ -103,7 +103,7 @@ bool plan_is_broadcast(const struct plan *plan, const struct in6_addr *a)
 	v4 = addr_v4(a);
 	if (v4 == INADDR_BROADCAST)
 		return true;
-	if (plan->bits4 > 30)
+	if (plan->bits4 > 30 || addr_equal(a, &plan->guest4))
 		return false;
 	host = UINT32_MAX >> plan->bits4;
 	return plan_on_link(plan, a) &&

@@ -80,7 +80,7 @@ bool plan_is_taken(const struct plan *plan, const struct in6_addr *a);
 /* On the container's link: net4, net6 or fe80::/10, if the family is on. */
 bool plan_on_link(const struct plan *plan, const struct in6_addr *a);
 /* 255.255.255.255, or the first or last address of net4, if that has more than
- * two (RFC 3021). */
+ * two (RFC 3021) and the container was not given just that one. */
 bool plan_is_broadcast(const struct plan *plan, const struct in6_addr *a);
 /* May a packet from the container carry @a as its source? An on-link unicast
  * address that is not taken. */

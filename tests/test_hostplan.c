@@ -106,6 +106,20 @@ static void test_one_address_alone_is_a_network(void **state)
 	assert_true(plan_source_ok(&got.plan, &got.plan.guest4));
 }
 
+/* Podman's manual has it so: -a 10.0.2.0 -n 24 -g 10.0.2.2. */
+static void test_the_first_address_of_a_network_is_one(void **state)
+{
+	struct in6_addr last = frames_addr("10.0.2.255");
+
+	config.host.addr4 = frames_addr("10.0.2.0");
+	config.host.bits4 = 24;
+	config.host.gateway4 = frames_addr("10.0.2.2");
+	make();
+	assert_false(plan_is_broadcast(&got.plan, &got.plan.guest4));
+	assert_true(plan_source_ok(&got.plan, &got.plan.guest4));
+	assert_true(plan_is_broadcast(&got.plan, &last));
+}
+
 static void test_a_host_without_a_network_is_a_link_of_two(void **state)
 {
 	host = (struct hostnet){.has_mac = false};
@@ -176,6 +190,8 @@ int main(void)
 			set_up),
 		cmocka_unit_test_setup(test_one_address_alone_is_a_network,
 				       set_up),
+		cmocka_unit_test_setup(
+			test_the_first_address_of_a_network_is_one, set_up),
 		cmocka_unit_test_setup(
 			test_a_host_without_a_network_is_a_link_of_two, set_up),
 		cmocka_unit_test_setup(
