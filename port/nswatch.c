@@ -25,9 +25,14 @@ void nswatch_init(struct nswatch *w, void (*gone)(struct nswatch *w))
 	*w = (struct nswatch){.gone = gone, .watch.fd = -1};
 }
 
+/* Another namespace may have got the name meanwhile. */
 static bool is_gone(const struct nswatch *w)
 {
-	return access(w->path, F_OK) < 0 && errno == ENOENT;
+	struct stat st;
+
+	if (stat(w->path, &st) < 0)
+		return errno == ENOENT;
+	return st.st_dev != w->dev || st.st_ino != w->ino;
 }
 
 static void on_event(struct loop_fd *f, uint32_t events)
@@ -94,6 +99,7 @@ static int watch_folder(int fd, const char *path, struct fail *why)
 int nswatch_path(struct nswatch *w, struct loop *loop, const char *path,
 		 struct fail *why)
 {
+	struct stat st;
 	int pid, fd, err;
 
 	if (sscanf(path, "/proc/%d/", &pid) == 1 && pid > 0)
@@ -106,12 +112,15 @@ int nswatch_path(struct nswatch *w, struct loop *loop, const char *path,
 		close(fd);
 		return err;
 	}
+	if (stat(path, &st) < 0) {
+		close(fd);
+		return fail_errno(why, "%s", path);
+	}
 	w->path = path;
+	w->dev = st.st_dev;
+	w->ino = st.st_ino;
 	w->watch.ready = on_event;
-	err = watch(w, loop, fd, why);
-	if (err == 0 && is_gone(w))
-		return fail_set(why, -ENOENT, "%s: %s", path, strerror(ENOENT));
-	return err;
+	return watch(w, loop, fd, why);
 }
 
 void nswatch_fini(struct nswatch *w)

@@ -14,12 +14,15 @@ struct nswatch {
 	struct loop *loop;
 	struct loop_fd watch; /* an inotify or process descriptor, owned */
 	const char *path;     /* NULL: a process is watched */
+	dev_t dev;            /* what it named, with */
+	ino_t ino;
 };
 
 /* One that watches nothing. */
 void nswatch_init(struct nswatch *w, void (*gone)(struct nswatch *w));
 /* @path is borrowed. In /proc the process that it belongs to is watched, since
- * inotify sees nothing there. -ENOENT if it is gone already. 0 or -errno. */
+ * inotify sees nothing there. A path that names something else than it did now
+ * is gone, too. -ENOENT if it is so already. 0 or -errno. */
 int nswatch_path(struct nswatch *w, struct loop *loop, const char *path,
 		 struct fail *why);
 /* 0 or -errno; -ESRCH if there is no such process. */

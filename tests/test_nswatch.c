@@ -66,6 +66,19 @@ static void test_a_removed_path_is_told_and_others_are_not(void **state)
 	assert_int_equal(told, 1);
 }
 
+static void test_a_name_given_to_another_is_told(void **state)
+{
+	struct fail why;
+
+	touch(other);
+	assert_int_equal(nswatch_path(&w, loop, path, &why), 0);
+	/* Both happen before the loop looks, as `ip netns del` and `add` of
+	 * the same name may. */
+	assert_int_equal(rename(other, path), 0);
+	loop_turn(loop, 0);
+	assert_int_equal(told, 1);
+}
+
 static void test_a_path_that_is_not_there_is_an_error(void **state)
 {
 	struct fail why;
@@ -106,6 +119,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_a_removed_path_is_told_and_others_are_not, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_name_given_to_another_is_told, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_path_that_is_not_there_is_an_error, set_up,
