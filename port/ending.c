@@ -9,7 +9,7 @@
 
 static void fill_set(sigset_t *set)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 	struct sigaction now;
 
 	sigemptyset(set);

@@ -16,7 +16,7 @@ struct ending {
 	int signo;         /* that came; 0: none */
 };
 
-/* SIGTERM, SIGINT and SIGHUP, but for those that are ignored: the first stops
+/* SIGTERM, SIGINT, SIGHUP and SIGQUIT, but for those that are ignored: the first stops
  * @loop. 0 or -errno. */
 int ending_watch(struct ending *e, struct loop *loop, struct fail *why);
 /* Undoes that. A struct that is all zero but for ->fd.fd, -1, is fine. */
