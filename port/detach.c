@@ -1,5 +1,6 @@
 #include "port/detach.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -53,6 +54,24 @@ int detach_begin(struct detach *d, struct fail *why)
 	return 0;
 }
 
+/* A caller may wait until the last one that has its pipe lets go of it. What
+ * came by exec(2) is not to be closed by it; what is our own is. */
+static void close_inherited(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	int fd, flags;
+
+	while (dir && (e = readdir(dir))) {
+		fd = atoi(e->d_name);
+		flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+		if (flags >= 0 && !(flags & FD_CLOEXEC))
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void detach_done(struct detach *d, bool keep_stderr)
 {
 	int null;
@@ -72,6 +91,7 @@ void detach_done(struct detach *d, bool keep_stderr)
 			dup2(null, STDERR_FILENO);
 		close(null);
 	}
+	close_inherited();
 	if (write(d->fd, "", 1) < 0)
 		errno = 0;
 	close(d->fd);

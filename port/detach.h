@@ -16,8 +16,9 @@ struct detach {
  * detach_done(), else as the child did. -errno if there is no child. Call it
  * before anything is opened and while this process has one thread. */
 int detach_begin(struct detach *d, struct fail *why);
-/* Lets go of the launcher's terminal, session, stdin, stdout and stderr (of
- * stderr not with @keep_stderr), and lets it return. Without a launcher:
+/* Lets go of the launcher's terminal, session, working directory, stdin, stdout
+ * and stderr (of stderr not with @keep_stderr), and of all other descriptors
+ * that would outlive an exec(2); then lets it return. Without a launcher:
  * no-op. */
 void detach_done(struct detach *d, bool keep_stderr);
 

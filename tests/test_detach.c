@@ -98,6 +98,24 @@ static void test_the_launcher_returns_while_the_program_goes_on(void **state)
 	close(hold[1]);
 }
 
+/* bats(1) waits for a descriptor 3 of its own, others for pipes of theirs. */
+static void test_what_the_caller_had_open_is_let_go_of(void **state)
+{
+	int hold[2], theirs[2];
+	char said[32], byte;
+
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	assert_int_equal(pipe(theirs), 0);
+	assert_int_equal(launch(0, hold, said, sizeof(said)), 0);
+	close(theirs[1]);
+	assert_int_equal(fcntl(theirs[0], F_SETFL, O_NONBLOCK), 0);
+	/* The end, not "try again": nobody has the other end. */
+	assert_int_equal(read(theirs[0], &byte, 1), 0);
+	close(theirs[0]);
+	close(hold[0]);
+	close(hold[1]);
+}
+
 static void test_a_failure_is_the_launchers_exit_status(void **state)
 {
 	char said[32];
@@ -120,6 +138,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_the_launcher_returns_while_the_program_goes_on,
 			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_what_the_caller_had_open_is_let_go_of, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_a_failure_is_the_launchers_exit_status, set_up,
 			tear_down),
