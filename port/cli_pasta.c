@@ -367,6 +367,15 @@ static enum cli_verdict take_pid(struct cli_pasta *p, const char *word)
 	return CLI_GO;
 }
 
+/* The user's, or the one that every system has. */
+static char *shell(void)
+{
+	static char otherwise[] = "/bin/sh";
+	char *theirs = getenv("SHELL");
+
+	return theirs && *theirs ? theirs : otherwise;
+}
+
 static enum cli_verdict take_target(struct cli_pasta *p, int n, char **words)
 {
 	struct config *config = p->config;
@@ -404,7 +413,7 @@ static enum cli_verdict take_target(struct cli_pasta *p, int n, char **words)
 		return CLI_BAD;
 	}
 	config->target = CONFIG_TARGET_RUN;
-	config->shell[0] = getenv("SHELL") ? getenv("SHELL") : (char[]){"sh"};
+	config->shell[0] = shell();
 	config->command = n > 0 ? words : config->shell;
 	return CLI_GO;
 }
