@@ -480,6 +480,11 @@ static enum cli_verdict take_process(struct cli_pasta *p)
 			p->cli.name);
 		return CLI_BAD;
 	}
+	if (process->background && config_make_absolute(p->config) < 0) {
+		fprintf(p->cli.err, "%s: working directory: %s\n", p->cli.name,
+			strerror(errno));
+		return CLI_BAD;
+	}
 	return CLI_GO;
 }
 

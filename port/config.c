@@ -1,8 +1,10 @@
 #include "port/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct config config_default(void)
 {
@@ -30,11 +32,38 @@ void config_fini(struct config *c)
 	c->auto_count = 0;
 	free(c->owned_path);
 	c->owned_path = NULL;
+	for (size_t i = 0; i < sizeof(c->absolute) / sizeof(char *); i++) {
+		free(c->absolute[i]);
+		c->absolute[i] = NULL;
+	}
 	c->rules = NULL;
 	c->rule_count = 0;
 	free(c->lane_rules);
 	c->lane_rules = NULL;
 	c->lane_rule_count = 0;
+}
+
+int config_make_absolute(struct config *c)
+{
+	const char **paths[] = {&c->netns_path, &c->api_path, &c->pcap.path};
+	char *here = getcwd(NULL, 0);
+	int err = here ? 0 : -errno;
+
+	for (size_t i = 0; err == 0 && i < sizeof(paths) / sizeof(*paths);
+	     i++) {
+		const char *path = *paths[i];
+
+		if (!path || path[0] == '/' || strcmp(path, "-") == 0)
+			continue;
+		if (asprintf(&c->absolute[i], "%s/%s", here, path) < 0) {
+			c->absolute[i] = NULL;
+			err = -ENOMEM;
+		} else {
+			*paths[i] = c->absolute[i];
+		}
+	}
+	free(here);
+	return err;
 }
 
 bool config_captures_to_stdout(const struct config *c)

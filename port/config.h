@@ -64,6 +64,7 @@ struct config {
 	char *const *command;    /* CONFIG_TARGET_RUN; ends with NULL */
 	char *shell[2];          /* that, if none was given */
 	char *owned_path;        /* freed by config_fini(); may be NULL */
+	char *absolute[3];       /* the same; of config_make_absolute() */
 
 	bool netns_only; /* CONFIG_TARGET_PID: not its user namespace */
 	bool configure;  /* bring lo and the tap up, addresses, routes */
@@ -124,6 +125,9 @@ struct config {
 struct config config_default(void);
 /* Frees what is owned. */
 void config_fini(struct config *c);
+/* Paths that are looked at while the program runs, or at its end, shall lead
+ * where they do now when the working directory is another. 0 or -errno. */
+int config_make_absolute(struct config *c);
 /* Is stdout a capture's, where nobody else may write? */
 bool config_captures_to_stdout(const struct config *c);
 /* Copies what @s asks for into @c: its rules, those of best_effort behind all

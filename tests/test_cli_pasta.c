@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct parsed {
 	struct config config;
@@ -214,6 +215,51 @@ static void test_a_command_is_run_in_the_foreground(void **state)
 	assert_false(p.config.process.background);
 }
 
+/* Also by somebody whose environment does not say which. */
+static void test_without_a_command_a_shell_is_run(void **state)
+{
+	char *theirs = getenv("SHELL");
+	char *kept = theirs ? strdup(theirs) : NULL;
+
+	unsetenv("SHELL");
+	parse("--config-net");
+	assert_string_equal(p.config.command[0], "/bin/sh");
+	forget(NULL);
+	setenv("SHELL", "/bin/their-shell", 1);
+	parse("--config-net");
+	assert_string_equal(p.config.command[0], "/bin/their-shell");
+	assert_null(p.config.command[1]);
+	unsetenv("SHELL");
+	if (kept)
+		setenv("SHELL", kept, 1);
+	free(kept);
+}
+
+static void assert_here(const char *path, const char *name)
+{
+	char *here = getcwd(NULL, 0);
+	size_t len = strlen(here);
+
+	assert_int_equal(strncmp(path, here, len), 0);
+	assert_int_equal(path[len], '/');
+	assert_string_equal(path + len + 1, name);
+	free(here);
+}
+
+/* The background leaves the working directory. */
+static void test_paths_lead_where_they_did_in_the_background_too(void **state)
+{
+	parse("--netns ./ns --api-socket api -p frames.pcap");
+	assert_int_equal(p.verdict, CLI_GO);
+	assert_here(p.config.netns_path, "./ns");
+	assert_here(p.config.api_path, "api");
+	assert_here(p.config.pcap.path, "frames.pcap");
+	forget(NULL);
+	parse("--netns ./ns -p - -f");
+	assert_string_equal(p.config.netns_path, "./ns");
+	assert_string_equal(p.config.pcap.path, "-");
+}
+
 /* Podman looks for the words. */
 static void test_an_unknown_option_is_called_unrecognized(void **state)
 {
@@ -304,6 +350,11 @@ int main(void)
 					  forget),
 		cmocka_unit_test_teardown(
 			test_a_command_is_run_in_the_foreground, forget),
+		cmocka_unit_test_teardown(test_without_a_command_a_shell_is_run,
+					  forget),
+		cmocka_unit_test_teardown(
+			test_paths_lead_where_they_did_in_the_background_too,
+			forget),
 		cmocka_unit_test_teardown(
 			test_an_unknown_option_is_called_unrecognized, forget),
 		cmocka_unit_test_teardown(test_the_version_begins_with_the_name,
