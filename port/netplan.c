@@ -161,6 +161,7 @@ int netplan_init(struct netplan *n, const struct config *config,
 		netplan_fini(n);
 		return err;
 	}
+	n->fresh = config->from_host && !config->ifname;
 	n->netcfg.addrs = n->addrs;
 	n->netcfg.ipv6 = n->plan.ipv6 && config->configure6;
 	n->netcfg.no_ipv6 = config->from_host && !config->ipv6;

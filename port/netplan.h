@@ -12,6 +12,7 @@
 struct netplan {
 	struct plan plan;
 	char ifname[IFNAMSIZ]; /* of the tap */
+	bool fresh; /* it must not be there yet: nobody asked for that name */
 	/* The host's own addresses, if the plan is the host's; else ::. */
 	struct in6_addr own4, own6;
 	struct netcfg netcfg; /* what it points to is owned */

@@ -68,7 +68,7 @@ static int open_in_netns(struct program *p, struct fail *why)
 		.netns_path = c->netns_path,
 		.userns_path = c->userns_path,
 		.ifname = p->net.ifname,
-		.fresh = c->from_host,
+		.fresh = p->net.fresh,
 	};
 	bool sets_up = c->configure || c->from_host;
 	struct netns_fds fds;
