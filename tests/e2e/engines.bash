@@ -26,10 +26,10 @@ engines_up()
 		mount -t cgroup2 none /sys/fs/cgroup"
 }
 
-# as_user CMD...
+# as_user CMD...: where ENGINES_AT says.
 as_user()
 {
-	at_host setpriv --reuid $USER_ID --regid $USER_ID --clear-groups \
+	"${ENGINES_AT:-at_host}" setpriv --reuid $USER_ID --regid $USER_ID --clear-groups \
 		env -i "HOME=$USER_HOME" "XDG_RUNTIME_DIR=/run/user/$USER_ID" \
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
 		"ASAN_OPTIONS=${ASAN_OPTIONS:-}" \
@@ -56,7 +56,7 @@ rootfs_up()
 	mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,run}
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	for applet in sh cat ip ping ping6 wget nslookup sha256sum head \
-		httpd nc; do
+		httpd nc sleep; do
 		ln -sf busybox "$root/bin/$applet"
 	done
 	echo "root:x:0:0::/:/bin/sh" >"$root/etc/passwd"

@@ -210,6 +210,20 @@ def do_udp_echo(address, port, size=100):
     sys.exit("no echo")
 
 
+def do_udp_transfer(address, port, count):
+    """@count bytes as datagrams to the peer and back, a few under way at a
+    time, in order and unchanged."""
+    count, size, window = int(count), 1400, 32 * 1400
+    sock = open_udp(address, port)
+    sent = back = 0
+    while back < count:
+        while sent < count and sent - back < window:
+            sent += sock.send(pattern.piece(sent, min(size, count - sent)))
+        data = sock.recv(65535)
+        expect(data == pattern.piece(back, len(data)), True)
+        back += len(data)
+
+
 def do_udp_error(address, port, size=100):
     """The name of the error that a datagram brings back. Unreachable is told
     only to those who ask for it, and Linux as a router tells it once a second

@@ -215,12 +215,14 @@ class Services:
 # ---- clients ------------------------------------------------------------------
 
 
-def ask_tcp(namespace, address, port, seconds=4):
+def ask_tcp(namespace, address, port, seconds=4, source=None):
     """What becomes of a connection: ("data", peer, its port), or how it failed:
     refused, reset, another errno's name or silence."""
     with namespace.socket(address, TCP) as sock:
         sock.settimeout(seconds)
         try:
+            if source:
+                sock.bind((source, 0))
             sock.connect(namespace.endpoint(address, port))
         except ConnectionRefusedError:
             return ("refused",)
@@ -237,10 +239,12 @@ def ask_tcp(namespace, address, port, seconds=4):
     return _answer(answer)
 
 
-def ask_udp(namespace, address, port, seconds=4, tries=1):
+def ask_udp(namespace, address, port, seconds=4, tries=1, source=None):
     """Likewise, of a datagram; asked again when nothing comes."""
     with namespace.socket(address, UDP) as sock:
         sock.settimeout(seconds / tries)
+        if source:
+            sock.bind((source, 0))
         outcome = ("silence",)
         for _ in range(tries):
             try:
@@ -257,7 +261,9 @@ def ask_udp(namespace, address, port, seconds=4, tries=1):
 def _failure(error):
     if isinstance(error, TimeoutError) and error.errno is None:
         return ("silence",)
-    if isinstance(error, ConnectionResetError):
+    # After a reset, shutdown() finds no connection
+    if isinstance(error, ConnectionResetError) or \
+            error.errno == errno.ENOTCONN:
         return ("reset",)
     return (errno.errorcode.get(error.errno, str(error)),)
 
