@@ -236,7 +236,7 @@ static void answered(struct client *c)
 
 	loop_timer_clear(c->inbound->host->loop, &c->wait);
 	loop_timer_clear(c->inbound->host->loop, &c->hurry);
-	target_answered(c->target, is_v4(c), addr, now(c));
+	target_answered(c->target, is_v4(c), c->port, addr, now(c));
 	if (addr_is_v4(addr) != is_v4(c))
 		relay_count(c->inbound->host, RELAY_COUNT_INBOUND_OTHER);
 }
@@ -333,7 +333,7 @@ static void open_by_tap(struct inbound_tcp *r, int fd,
 		return;
 	}
 	c->lane_left = lane_left;
-	c->count = target_list(t, is_v4(c), now(c), c->list);
+	c->count = target_list(t, is_v4(c), port, now(c), c->list);
 	attempt(c);
 }
 

@@ -179,7 +179,7 @@ static struct inbound_udp_flow *make_flow(struct inbound_udp *r,
 
 	if (!f)
 		goto fail;
-	f->to_count = target_list(t, addr_is_v4(&key->remote.addr),
+	f->to_count = target_list(t, addr_is_v4(&key->remote.addr), port,
 				  loop_now(h->loop), f->to);
 	if (f->to_count == 0) {
 		relay_count(h, RELAY_COUNT_DROP_NO_GUEST);
@@ -243,7 +243,7 @@ static bool is_left_behind(const struct inbound_udp_flow *f)
 {
 	return f->client.state == FLOW_ASKING && f->at + 1 < f->to_count &&
 	       target_prefers(f->target, addr_is_v4(&f->client.key.remote.addr),
-			      loop_now(f->relay->host->loop),
+			      f->port, loop_now(f->relay->host->loop),
 			      &f->to[f->at + 1]);
 }
 
@@ -259,7 +259,7 @@ static bool is_astray(struct inbound_udp_flow *f)
 		return false;
 	f->changes = changes;
 	n = target_list(f->target, addr_is_v4(&f->client.key.remote.addr),
-			loop_now(f->relay->host->loop), list);
+			f->port, loop_now(f->relay->host->loop), list);
 	for (unsigned i = 0; i < n; i++) {
 		if (addr_equal(&list[i], &f->to[f->at]))
 			return false;
@@ -329,7 +329,7 @@ static void answered(struct inbound_udp_flow *f)
 	flow_set_state(&f->published, FLOW_OPEN);
 	flow_set_idle(h->flows, &f->client, FLOW_IDLE_SERVED);
 	target_answered(f->target, addr_is_v4(&f->client.key.remote.addr),
-			&f->to[f->at], loop_now(h->loop));
+			f->port, &f->to[f->at], loop_now(h->loop));
 }
 
 /* The largest packet of the container that fits into the path to @client: the
@@ -374,7 +374,8 @@ bool inbound_udp_input(struct inbound_udp *r, const struct dgram *d)
 static void lead_others(const struct inbound_udp_flow *f)
 {
 	target_answered(f->target, addr_is_v4(&f->client.key.remote.addr),
-			&f->to[f->at + 1], loop_now(f->relay->host->loop));
+			f->port, &f->to[f->at + 1],
+			loop_now(f->relay->host->loop));
 }
 
 static void give_up(struct inbound_udp_flow *f)

@@ -31,16 +31,24 @@ void target_put(struct target *t)
 		free(t);
 }
 
-static struct target_memory *memory_of(struct target *t, bool v4)
+/* What was learned of @port, or what took its place. */
+static const struct target_memory *memory_of(const struct target *t, bool v4,
+					     uint16_t port)
 {
-	return &t->memory[!v4];
+	return &t->memory[!v4][port % TARGET_PORTS];
 }
 
-unsigned target_list(const struct target *t, bool v4, nsec_t now,
+static bool is_remembered(const struct target_memory *m, uint16_t port,
+			  nsec_t now)
+{
+	return now < m->until && m->port == port;
+}
+
+unsigned target_list(const struct target *t, bool v4, uint16_t port, nsec_t now,
 		     struct in6_addr ret[TARGET_MAX])
 {
-	const struct target_memory *m = &t->memory[!v4];
-	bool first = now < m->until ? m->v4 : v4;
+	const struct target_memory *m = memory_of(t, v4, port);
+	bool first = is_remembered(m, port, now) ? m->v4 : v4;
 	unsigned n = 0;
 
 	if (!addr_is_unspecified(&t->addr)) {
@@ -52,28 +60,39 @@ unsigned target_list(const struct target *t, bool v4, nsec_t now,
 	return n;
 }
 
-bool target_prefers(const struct target *t, bool v4, nsec_t now,
+bool target_prefers(const struct target *t, bool v4, uint16_t port, nsec_t now,
 		    const struct in6_addr *addr)
 {
-	const struct target_memory *m = &t->memory[!v4];
+	const struct target_memory *m = memory_of(t, v4, port);
 
-	return now < m->until && m->v4 == addr_is_v4(addr);
+	return is_remembered(m, port, now) && m->v4 == addr_is_v4(addr);
 }
 
-void target_answered(struct target *t, bool v4, const struct in6_addr *addr,
-		     nsec_t now)
+static void forget(struct target *t, bool v4, uint16_t port)
 {
-	bool other = addr_is_v4(addr) != v4;
+	struct target_memory *m = &t->memory[!v4][port % TARGET_PORTS];
 
-	*memory_of(t, v4) = (struct target_memory){
+	if (m->port == port)
+		m->until = 0;
+}
+
+void target_answered(struct target *t, bool v4, uint16_t port,
+		     const struct in6_addr *addr, nsec_t now)
+{
+	if (addr_is_v4(addr) == v4) {
+		forget(t, v4, port);
+		return;
+	}
+	t->memory[!v4][port % TARGET_PORTS] = (struct target_memory){
+		.port = port,
 		.v4 = addr_is_v4(addr),
-		.until = other ? now + TARGET_MEMORY : 0,
+		.until = now + TARGET_MEMORY,
 	};
 }
 
 void target_failed(struct target *t, bool v4, uint16_t port)
 {
-	memory_of(t, v4)->until = 0;
+	forget(t, v4, port);
 	if (t->unanswered)
 		t->unanswered(t, port);
 }

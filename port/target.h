@@ -12,15 +12,20 @@
 /* A target has at most an address of each family. */
 #define TARGET_MAX 2
 
+/* So many of a rule's ports in succession are remembered apart. */
+#define TARGET_PORTS 16
+
 struct target {
 	unsigned refs;
 	struct in6_addr addr; /* :: is the container's own, of either family */
 	const struct guestaddr *guest; /* borrowed */
-	/* By the client's family, [0] IPv4 and [1] IPv6: */
+	/* By the client's family, [0] IPv4 and [1] IPv6, and the container's
+	 * port: behind the ports of one rule may be different services. */
 	struct target_memory {
+		uint16_t port;
 		bool v4;      /* the family to try first ... */
 		nsec_t until; /* ... until then; 0: the client's own */
-	} memory[2];
+	} memory[2][TARGET_PORTS];
 	/* The loopback lane (port/lanes.h) answered clients of this port when
 	 * nobody else did: it is tried first until then. */
 	uint16_t lane_port;
@@ -38,19 +43,19 @@ struct target *target_ref(struct target *t);
 /* Accepts NULL. */
 void target_put(struct target *t);
 
-/* The addresses to try for a client of family @v4, best first: its own family,
- * then the other, unless the other answered lately and its own did not. How
- * many: 0 if the container has no address. */
-unsigned target_list(const struct target *t, bool v4, nsec_t now,
+/* The addresses to try for a client of family @v4 of the container's @port, best
+ * first: its own family, then the other, unless the other answered there lately
+ * and its own did not. How many: 0 if the container has no address. */
+unsigned target_list(const struct target *t, bool v4, uint16_t port, nsec_t now,
 		     struct in6_addr ret[TARGET_MAX]);
-/* Did an address of @addr's family answer clients of family @v4 lately, in place
- * of their own? */
-bool target_prefers(const struct target *t, bool v4, nsec_t now,
+/* Did an address of @addr's family answer clients of family @v4 lately at @port,
+ * in place of their own? */
+bool target_prefers(const struct target *t, bool v4, uint16_t port, nsec_t now,
 		    const struct in6_addr *addr);
-/* For a client of family @v4, @addr answered. */
-void target_answered(struct target *t, bool v4, const struct in6_addr *addr,
-		     nsec_t now);
-/* None of target_list() did: forgets, and tells. @port is the container's. */
+/* For a client of family @v4, @addr answered at @port. */
+void target_answered(struct target *t, bool v4, uint16_t port,
+		     const struct in6_addr *addr, nsec_t now);
+/* None of target_list() did: forgets, and tells. */
 void target_failed(struct target *t, bool v4, uint16_t port);
 
 #endif

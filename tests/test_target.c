@@ -57,7 +57,7 @@ static const char *order(const struct bench *b, bool v4, nsec_t now)
 {
 	static char text[TARGET_MAX + 1];
 	struct in6_addr list[TARGET_MAX];
-	unsigned n = target_list(b->t, v4, now, list);
+	unsigned n = target_list(b->t, v4, 80, now, list);
 
 	for (unsigned i = 0; i < n; i++) {
 		bool is_v4 = addr_is_v4(&list[i]);
@@ -99,10 +99,10 @@ static void test_a_given_address_is_the_only_one(void **state)
 	struct target *t = target_new(&given, &b->guest);
 
 	for (int v4 = 0; v4 < 2; v4++) {
-		assert_int_equal(target_list(t, v4, NOW, list), 1);
+		assert_int_equal(target_list(t, v4, 80, NOW, list), 1);
 		assert_true(addr_equal(&list[0], &given));
-		target_answered(t, v4, &given, NOW);
-		assert_int_equal(target_list(t, v4, NOW, list), 1);
+		target_answered(t, v4, 80, &given, NOW);
+		assert_int_equal(target_list(t, v4, 80, NOW, list), 1);
 	}
 	target_put(t);
 }
@@ -113,7 +113,7 @@ static void test_any_ipv4_address_is_the_container_s_own_too(void **state)
 	struct in6_addr any4 = addr_from_v4(0), list[TARGET_MAX];
 	struct target *t = target_new(&any4, &b->guest);
 
-	assert_int_equal(target_list(t, true, NOW, list), 2);
+	assert_int_equal(target_list(t, true, 80, NOW, list), 2);
 	target_put(t);
 }
 
@@ -121,7 +121,7 @@ static void test_the_other_family_is_remembered_for_a_while(void **state)
 {
 	struct bench *b = *state;
 
-	target_answered(b->t, false, &b->guest.plan.guest4, NOW);
+	target_answered(b->t, false, 80, &b->guest.plan.guest4, NOW);
 	assert_string_equal(order(b, false, NOW), "46");
 	assert_string_equal(order(b, false, NOW + TARGET_MEMORY - 1), "46");
 	assert_string_equal(order(b, false, NOW + TARGET_MEMORY), "64");
@@ -132,8 +132,8 @@ static void test_each_answer_makes_the_memory_last(void **state)
 	struct bench *b = *state;
 	nsec_t later = NOW + TARGET_MEMORY - 1;
 
-	target_answered(b->t, true, &b->guest.plan.guest6, NOW);
-	target_answered(b->t, true, &b->guest.plan.guest6, later);
+	target_answered(b->t, true, 80, &b->guest.plan.guest6, NOW);
+	target_answered(b->t, true, 80, &b->guest.plan.guest6, later);
 	assert_string_equal(order(b, true, later + TARGET_MEMORY - 1), "64");
 }
 
@@ -141,9 +141,9 @@ static void test_what_ipv6_clients_met_says_nothing_to_ipv4_ones(void **state)
 {
 	struct bench *b = *state;
 
-	target_answered(b->t, false, &b->guest.plan.guest4, NOW);
+	target_answered(b->t, false, 80, &b->guest.plan.guest4, NOW);
 	assert_string_equal(order(b, true, NOW), "46");
-	target_answered(b->t, true, &b->guest.plan.guest6, NOW);
+	target_answered(b->t, true, 80, &b->guest.plan.guest6, NOW);
 	assert_string_equal(order(b, true, NOW), "64");
 	assert_string_equal(order(b, false, NOW), "46");
 }
@@ -152,24 +152,52 @@ static void test_an_answer_of_the_own_family_ends_the_memory(void **state)
 {
 	struct bench *b = *state;
 
-	target_answered(b->t, false, &b->guest.plan.guest4, NOW);
-	target_answered(b->t, false, &b->guest.plan.guest6, NOW + 1);
+	target_answered(b->t, false, 80, &b->guest.plan.guest4, NOW);
+	target_answered(b->t, false, 80, &b->guest.plan.guest6, NOW + 1);
 	assert_string_equal(order(b, false, NOW + 2), "64");
+}
+
+/* Is the other family tried first at @port? */
+static bool turned(const struct bench *b, uint16_t port)
+{
+	struct in6_addr list[TARGET_MAX];
+
+	assert_int_equal(target_list(b->t, false, port, NOW, list), 2);
+	return addr_is_v4(&list[0]);
+}
+
+static void test_the_ports_of_a_range_are_remembered_apart(void **state)
+{
+	struct bench *b = *state;
+	struct in6_addr a4 = b->guest.plan.guest4, a6 = b->guest.plan.guest6;
+
+	target_answered(b->t, false, 80, &a4, NOW);
+	assert_true(turned(b, 80));
+	assert_false(turned(b, 81));
+	/* in the same place: */
+	assert_false(turned(b, 80 + TARGET_PORTS));
+	assert_false(target_prefers(b->t, false, 80 + TARGET_PORTS, NOW, &a4));
+	target_answered(b->t, false, 80 + TARGET_PORTS, &a6, NOW);
+	target_failed(b->t, false, 80 + TARGET_PORTS);
+	assert_true(turned(b, 80));
+	target_answered(b->t, false, 80 + TARGET_PORTS, &a4, NOW);
+	assert_true(turned(b, 80 + TARGET_PORTS));
+	assert_false(turned(b, 80));
 }
 
 static void test_a_failure_forgets_and_tells(void **state)
 {
 	struct bench *b = *state;
 
-	target_answered(b->t, false, &b->guest.plan.guest4, NOW);
-	target_answered(b->t, true, &b->guest.plan.guest6, NOW);
-	target_failed(b->t, false, 8080);
+	target_answered(b->t, false, 80, &b->guest.plan.guest4, NOW);
+	target_answered(b->t, true, 80, &b->guest.plan.guest6, NOW);
+	target_failed(b->t, false, 80);
 	assert_int_equal(b->told, 1);
-	assert_int_equal(b->told_port, 8080);
+	assert_int_equal(b->told_port, 80);
 	assert_string_equal(order(b, false, NOW), "64");
 	assert_string_equal(order(b, true, NOW), "64");
 	b->t->unanswered = NULL;
-	target_failed(b->t, true, 8080);
+	target_failed(b->t, true, 80);
 	assert_int_equal(b->told, 1);
 }
 
@@ -190,15 +218,16 @@ test_only_the_other_family_is_preferred_and_not_for_ever(void **state)
 	struct bench *b = *state;
 	struct in6_addr a4 = b->guest.plan.guest4, a6 = b->guest.plan.guest6;
 
-	assert_false(target_prefers(b->t, false, NOW, &a4));
-	target_answered(b->t, false, &a4, NOW);
-	assert_true(target_prefers(b->t, false, NOW + TARGET_MEMORY - 1, &a4));
-	assert_false(target_prefers(b->t, false, NOW, &a6));
-	assert_false(target_prefers(b->t, true, NOW, &a4));
-	assert_false(target_prefers(b->t, false, NOW + TARGET_MEMORY, &a4));
-	target_answered(b->t, false, &a4, NOW);
-	target_answered(b->t, false, &a6, NOW);
-	assert_false(target_prefers(b->t, false, NOW, &a6));
+	assert_false(target_prefers(b->t, false, 80, NOW, &a4));
+	target_answered(b->t, false, 80, &a4, NOW);
+	assert_true(
+		target_prefers(b->t, false, 80, NOW + TARGET_MEMORY - 1, &a4));
+	assert_false(target_prefers(b->t, false, 80, NOW, &a6));
+	assert_false(target_prefers(b->t, true, 80, NOW, &a4));
+	assert_false(target_prefers(b->t, false, 80, NOW + TARGET_MEMORY, &a4));
+	target_answered(b->t, false, 80, &a4, NOW);
+	target_answered(b->t, false, 80, &a6, NOW);
+	assert_false(target_prefers(b->t, false, 80, NOW, &a6));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -215,6 +244,7 @@ int main(void)
 		T(test_what_ipv6_clients_met_says_nothing_to_ipv4_ones),
 		T(test_an_answer_of_the_own_family_ends_the_memory),
 		T(test_only_the_other_family_is_preferred_and_not_for_ever),
+		T(test_the_ports_of_a_range_are_remembered_apart),
 		T(test_a_failure_forgets_and_tells),
 		T(test_it_lives_until_the_last_reference),
 	};
