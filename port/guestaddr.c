@@ -105,10 +105,13 @@ static int fitness(const struct guestaddr *g, const struct netaddr_entry *e)
 {
 	const struct in6_addr *a = &e->addr;
 
-	if (!e->usable || addr_is_linklocal(a) || !plan_source_ok(g->plan, a))
+	if (!e->usable || !plan_source_ok(g->plan, a))
 		return 0;
+	/* On a host without a network that is a link-local one. */
 	if (addr_equal(a, addr_is_v4(a) ? &g->plan->guest4 : &g->plan->guest6))
 		return 3;
+	if (addr_is_linklocal(a))
+		return 0;
 	return strcmp(e->ifname, g->ifname) == 0 ? 2 : 1;
 }
 

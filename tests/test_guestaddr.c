@@ -186,6 +186,19 @@ static void test_loopback_and_link_local_are_no_address_to_go_to(void **state)
 	expect_own(rig, false, NULL);
 }
 
+static void test_a_link_local_address_of_the_plan_will_do(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->plan =
+		plan_make(addr_from_v4(0xa9fe0200), 24, 1500, rig->plan.mac);
+	begin(rig, true);
+	add(rig, "tap0", "169.254.2.7", 24);
+	add(rig, "tap0", "169.254.2.100", 24);
+	turn(rig, 0);
+	expect_own(rig, true, "169.254.2.100");
+}
+
 static void test_an_address_that_is_probed_has_to_wait(void **state)
 {
 	struct netaddr_entry *e;
@@ -447,6 +460,7 @@ int main(void)
 		TEST(test_else_one_of_it_on_a_bridge),
 		TEST(test_no_other_address_will_do),
 		TEST(test_loopback_and_link_local_are_no_address_to_go_to),
+		TEST(test_a_link_local_address_of_the_plan_will_do),
 		TEST(test_an_address_that_is_probed_has_to_wait),
 		TEST(test_a_family_that_is_off_has_no_address),
 		TEST(test_without_netlink_it_is_what_the_plan_and_the_stack_say),

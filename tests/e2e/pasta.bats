@@ -119,7 +119,6 @@ many_routes()
 }
 
 @test "a host without any route has a container in local mode" {
-	not_yet "nothing is reached in local mode"
 	HOST_CHANGED=yes
 	at_host sh -c 'ip address flush dev up0 scope global
 		ip -6 route flush default'
@@ -202,7 +201,6 @@ ports()
 }
 
 @test "whatever a service listens on, it is reached from everywhere" {
-	not_yet "the family is remembered for all ports of a range"
 	pasta_start --no-map-gw --map-guest-addr 169.254.1.2 \
 		-t 8001-8006:9001-9006 -u 8001-8006:9001-9006
 	at_host timeout 60 /usr/bin/python3 "$HERE/pasta_ports.py" table \

@@ -183,7 +183,6 @@ page()
 }
 
 @test "every service is reached from everywhere, and sees who asks" {
-	not_yet "the family is remembered for all ports of a range"
 	# shellcheck disable=SC2046
 	container pasta $(published)
 	table
