@@ -402,7 +402,6 @@ ended()
 # ---- as RootlessKit calls it --------------------------------------------------
 
 @test "RootlessKit 2.3 and later: in the background, by a PID" {
-	not_yet "no auto"
 	pasta_at as_user --stderr --ns-ifname=tap0 --mtu=65520 --config-net \
 		--address=10.0.2.100 --netmask=24 --gateway=10.0.2.2 \
 		--dns-forward=10.0.2.3 --no-map-gw --ipv4-only \
@@ -422,7 +421,6 @@ ended()
 }
 
 @test "RootlessKit 2.0 to 2.2: in the foreground, the child configures" {
-	not_yet "no auto"
 	spawn fore as_user "$PASTA" --foreground --stderr --ns-ifname=tap0 \
 		--mtu=65520 --no-dhcp --no-ra --address=10.0.2.100 --netmask=24 \
 		--gateway=10.0.2.2 --dns-forward=10.0.2.3 --no-map-gw \
