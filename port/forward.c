@@ -43,6 +43,8 @@ static bool lead_by_lane(struct forward_port *p, const struct endpoint *client,
 	struct forward *f = p->forward;
 	bool v4 = addr_is_v4(&client->addr);
 
+	if (f->owner->deps.local_only && !addr_is_loopback(&client->addr))
+		return false;
 	return !inbound_udp_serves(f->owner->deps.udp, client, local) &&
 	       forward_watch_on_loopback(f, p->guest_port, &v4) &&
 	       lanes_udp_open(f->owner->deps.lanes, &p->listener, client, local,

@@ -22,7 +22,8 @@ struct forward_deps {
 	struct sockdiag
 		*diag;       /* NULL: the container's sockets cannot be seen */
 	struct lanes *lanes; /* NULL: what is on its loopback is not reached */
-	bool loopback;       /* with them: it is, by any client */
+	bool loopback;       /* with them: it is, ... */
+	bool local_only;     /* ... but only by clients on the host's */
 	FILE *log;           /* what a rule's user should know; stderr */
 };
 

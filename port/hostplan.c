@@ -80,13 +80,15 @@ static void plan6(struct plan *plan, const struct config_host *c,
 							   : our_router;
 }
 
-static void plan_local(struct plan *plan)
+static void plan_local(struct plan *plan, const struct config_host *c)
 {
+	struct in6_addr gateway = addr_from_v4(LOCAL_GATEWAY);
+
 	plan->ipv4 = true;
 	plan->guest4 = plan->dhcp4 = addr_from_v4(LOCAL_ADDR);
-	plan->gateway4 = addr_from_v4(LOCAL_GATEWAY);
-	plan->bits4 = LOCAL_BITS;
-	plan->net4 = prefix_of(&plan->guest4, 96 + LOCAL_BITS);
+	plan->gateway4 = first_set(&c->gateway4, &gateway);
+	plan->bits4 = c->bits4 ? c->bits4 : LOCAL_BITS;
+	plan->net4 = prefix_of(&plan->guest4, 96u + plan->bits4);
 }
 
 static void plan_names(struct plan *plan, const struct config *config)
@@ -163,11 +165,15 @@ static int choose_families(struct plan *plan, const struct config *config,
 		plan6(plan, c, &host->v6);
 	if (plan->ipv4 || plan->ipv6)
 		return 0;
+	if (!config->ipv4 && has6)
+		return fail_set(why, -EINVAL,
+				"--mtu '%u': IPv6 wants %d or more",
+				(unsigned)plan->mtu, MTU_MIN_IPV6);
 	if (!config->ipv4)
 		return fail_set(why, -EINVAL,
 				"the host has no IPv6 address and route to "
 				"show: want --address and --gateway, or IPv4");
-	plan_local(plan);
+	plan_local(plan, c);
 	return 0;
 }
 

@@ -43,7 +43,8 @@ static int make_relays(struct publish *p, const struct config *config,
 			return -ENOMEM;
 		inbound_tcp_use_lanes(p->tcp, p->lanes);
 		deps.lanes = p->lanes;
-		deps.loopback = config->loopback;
+		deps.loopback = config->loopback || config->splice;
+		deps.local_only = !config->loopback;
 	}
 	deps.tcp = p->tcp;
 	deps.udp = p->udp;

@@ -130,6 +130,11 @@ static void test_a_host_without_a_network_is_a_link_of_two(void **state)
 	assert_false(got.plan.ipv6);
 	assert_string_equal(got.ifname, "tap0");
 	assert_int_equal(got.own_count, 1);
+	config.host.gateway4 = frames_addr("169.254.2.9");
+	config.host.bits4 = 24;
+	make();
+	assert_addr(&got.plan.gateway4, "169.254.2.9");
+	assert_addr(&got.plan.net4, "169.254.2.0");
 }
 
 static void test_a_family_that_the_host_has_not_is_off(void **state)
@@ -155,6 +160,10 @@ static void test_ipv6_alone_needs_something_to_show(void **state)
 	host.v6 = (struct hostnet_family){.found = false};
 	assert_true(hostplan_make(&config, &host, &got, &why) < 0);
 	assert_non_null(strstr(why.text, "--address"));
+	config.host.addr6 = frames_addr("fd12::5");
+	config.mtu = 1000;
+	assert_true(hostplan_make(&config, &host, &got, &why) < 0);
+	assert_non_null(strstr(why.text, "1280"));
 }
 
 static void test_names_are_those_that_were_given(void **state)
