@@ -314,7 +314,7 @@ follow_asked()
 # held: what a container could leave: processes, sockets, files of the user.
 held()
 {
-	ps -U $USER_ID -o stat=,args= | grep -v "^Z" || true
+	ps -U $USER_ID -o stat=,args= | sed "/^Z/d"
 	at_host ss -Hltnup
 	in_tree find "/run/user/$USER_ID" -name '*.pid' -o -name '*netns*' |
 		sort
