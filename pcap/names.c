@@ -3,7 +3,6 @@
 #include "stack/frame.h"
 #include "stack/siphash.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +148,12 @@ struct message {
 	size_t read; /* bytes of names so far, as often as they were */
 };
 
+/* Of ASCII alone, whatever the locale: RFC 4343 3. */
+static char lower(unsigned char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
 /* A label as text at @to, whose end is returned: RFC 4343 2.1. */
 static char *add_label(char *to, const uint8_t *label, size_t len)
 {
@@ -159,7 +164,7 @@ static char *add_label(char *to, const uint8_t *label, size_t len)
 			*to++ = '\\';
 			*to++ = (char)c;
 		} else if (c > ' ' && c < 0x7f) {
-			*to++ = (char)tolower(c);
+			*to++ = lower(c);
 		} else {
 			*to++ = '\\';
 			*to++ = (char)('0' + c / 100);
