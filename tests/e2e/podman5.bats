@@ -302,6 +302,7 @@ follow_asked()
 
 	# Podman's own pause process stays after the first
 	in_container pasta cat /proc/uptime
+	wait_for 5 cleaned_up
 	before=$(held)
 	podman run --rm -p 8080:80 --rootfs "$ROOTFS" cat /proc/uptime
 	as_before()
@@ -309,6 +310,12 @@ follow_asked()
 		diff <(echo "$before") <(held)
 	}
 	wait_for 5 as_before || as_before
+}
+
+# Podman cleans up behind its caller's back.
+cleaned_up()
+{
+	! pgrep -U $USER_ID -r R,S,D -f '/conmon|container cleanup'
 }
 
 # held: what a container could leave: processes, sockets, files of the user.
