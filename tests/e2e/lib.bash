@@ -30,13 +30,6 @@ only_tapir()
 	[ "$E2E_TOOL" = tapir ] || skip "$E2E_TOOL: $*"
 }
 
-# not_yet WHY: the test is right, tapir is not; E2E_NOT_YET=1 runs it anyway.
-not_yet()
-{
-	[ "$E2E_TOOL" != tapir ] || [ -n "${E2E_NOT_YET:-}" ] ||
-		skip "not yet: $*"
-}
-
 fail()
 {
 	echo "$*" >&2

@@ -242,7 +242,7 @@ client()
 	host_listens udp 8081
 	[ "$(box_address 4)" = $HOST4/24 ]
 	[ "$(box_address 6)" = $HOST6/64 ]
-	[ -z "$(in_box ip -6 address show tentative)" ]
+	[ -z "$(in_box ip -6 address show scope global tentative)" ]
 	pasta_started
 	for fd in 0 1 2; do
 		[ "$(readlink "/proc/$TOOL_PID/fd/$fd")" = /dev/null ]
