@@ -139,7 +139,7 @@ reached_from_everywhere()
 		exec >"$0/attack" 2>&1
 		pid=$(cat "$0/lane")
 		cat "/proc/$pid/environ" && echo environ
-		ls "/proc/$pid/fd/" && echo fd
+		readlink "/proc/$pid/fd/"* && echo fd
 		cat "/proc/$pid/mem" && echo mem
 		timeout 2 strace -p "$pid" && echo strace
 		nsenter -t "$pid" -n true && echo nsenter
