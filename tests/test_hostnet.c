@@ -225,7 +225,7 @@ test_a_name_that_is_not_there_comes_with_those_that_are(void **state)
 {
 	struct rig *rig = *state;
 	struct hostnet h;
-	char name[16];
+	char name[32];
 	int taps[30];
 
 	make_links(rig);
