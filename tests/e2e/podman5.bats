@@ -343,6 +343,8 @@ held()
 	local n count=5 pids=()
 
 	[ -z "${E2E_MANY:-}" ] || count=20
+	mkdir -p "$ROOTFS/www"
+	echo "the page" >"$ROOTFS/www/page"
 	for n in $(seq $count); do
 		podman run -d --name box$n -p $((8100 + n)):80 \
 			--rootfs "$ROOTFS" httpd -f -p '[::]:80' -h /www \
