@@ -6,7 +6,7 @@
 #define PORT_CLI_H
 
 #include "port/config.h"
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 
 #include <stdio.h>
 
@@ -61,6 +61,12 @@ int cli_mac(const char *text, uint8_t ret[WIRE_MAC_LEN], struct fail *why);
 /* An address of the family, or the first that the host's interface @text has. 0
  * or -EINVAL. */
 int cli_source(const char *text, bool v4, struct in6_addr *ret);
+
+/* What several fronts have, for their tables. */
+enum cli_verdict cli_follow(struct cli *c, const char *arg);
+enum cli_verdict cli_api_socket(struct cli *c, const char *arg);
+enum cli_verdict cli_loopback(struct cli *c, const char *arg);
+enum cli_verdict cli_splice(struct cli *c, const char *arg);
 
 /* --pcap and its companions, for the tables of those who have a tap. */
 enum cli_verdict cli_pcap_file(struct cli *c, const char *arg);

@@ -49,30 +49,6 @@ static enum cli_verdict apply_no_udp(struct cli *c, const char *arg)
 	return CLI_GO;
 }
 
-static enum cli_verdict apply_follow(struct cli *c, const char *arg)
-{
-	c->config->follow = true;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
-{
-	c->config->api_path = arg;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_loopback(struct cli *c, const char *arg)
-{
-	c->config->loopback = true;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_splice(struct cli *c, const char *arg)
-{
-	c->config->splice = true;
-	return CLI_GO;
-}
-
 static enum cli_verdict apply_pid(struct cli *c, const char *arg)
 {
 	c->config->process.pid_path = arg;
@@ -250,17 +226,17 @@ static const struct cli_option options[] = {
 	 apply_tcp_ns, 0},
 	{"udp-ns", 'U', "SPEC", "the same of UDP", apply_udp_ns, 0},
 	{"host-lo-to-ns-lo", 0, NULL,
-	 "lead clients on the host's loopback to the container's", apply_splice,
+	 "lead clients on the host's loopback to the container's", cli_splice,
 	 0},
-	{"splice", 0, NULL, "the same", apply_splice, 0},
+	{"splice", 0, NULL, "the same", cli_splice, 0},
 	{"loopback", 0, NULL, "lead any client there if nobody else answers",
-	 apply_loopback, 0},
+	 cli_loopback, 0},
 	{"follow", 0, NULL,
 	 "published ports are open only while the\n"
 	 "container listens",
-	 apply_follow, 0},
-	{"api-socket", 0, "PATH", "socket to publish ports by",
-	 apply_api_socket, 0},
+	 cli_follow, 0},
+	{"api-socket", 0, "PATH", "socket to publish ports by", cli_api_socket,
+	 0},
 	CLI_PCAP_OPTIONS('p'),
 
 	{"netns", 0, "PATH|NAME", "network namespace to connect",

@@ -17,11 +17,18 @@ static struct config_host *host_of(struct cli *c)
 	return &c->config->host;
 }
 
-enum cli_verdict cli_pasta_refuse(const struct cli *c, const char *arg,
-				  const char *why)
+static enum cli_verdict complain(const struct cli *c, const char *option,
+				 const char *arg, const char *why)
 {
-	fprintf(c->err, "%s: --%s '%s': %s\n", c->name, c->now->name, arg, why);
+	fprintf(c->err, "%s: --%s '%s': %s\n", c->name, option, arg, why);
 	return CLI_BAD;
+}
+
+/* The option that is being applied. */
+static enum cli_verdict refuse(const struct cli *c, const char *arg,
+			       const char *why)
+{
+	return complain(c, c->now->name, arg, why);
 }
 
 /* Could a host have it? */
@@ -37,8 +44,7 @@ static enum cli_verdict take(struct cli *c, const char *arg,
 {
 	if (addr_parse(arg, ret) == 0 && is_host_address(ret))
 		return CLI_GO;
-	return cli_pasta_refuse(c, arg,
-				"want the IPv4 or IPv6 address of a host");
+	return refuse(c, arg, "want the IPv4 or IPv6 address of a host");
 }
 
 /* The last one of a family counts. */
@@ -75,14 +81,13 @@ enum cli_verdict cli_pasta_address(struct cli *c, const char *arg)
 	if (len < sizeof(text))
 		memcpy(text, arg, len);
 	if (addr_parse(text, &a) < 0 || !is_host_address(&a))
-		return cli_pasta_refuse(
-			c, arg,
-			"want ADDR or ADDR/BITS, of a host that can be");
+		return refuse(c, arg,
+			      "want ADDR or ADDR/BITS, of a host that can be");
 	if (slash &&
 	    cli_number(slash + 1, 1, addr_is_v4(&a) ? 32 : 128, &bits) < 0)
-		return cli_pasta_refuse(c, arg,
-					"want 1 to 32 bits behind the '/', of "
-					"IPv6 1 to 128");
+		return refuse(c, arg,
+			      "want 1 to 32 bits behind the '/', of "
+			      "IPv6 1 to 128");
 	if (addr_is_v4(&a)) {
 		h->addr4 = a;
 		h->bits4 = (uint8_t)bits;
@@ -106,9 +111,9 @@ enum cli_verdict cli_pasta_outbound(struct cli *c, const char *arg)
 	else if (cli_source(arg, false, &a) == 0)
 		c->config->outbound6 = a;
 	else
-		return cli_pasta_refuse(c, arg,
-					"want an address of this host, or the "
-					"name of an interface that has one");
+		return refuse(c, arg,
+			      "want an address of this host, or the "
+			      "name of an interface that has one");
 	return CLI_GO;
 }
 
@@ -135,10 +140,9 @@ static enum cli_verdict take_resolver(struct cli *c, const char *arg,
 				      struct in6_addr *list, unsigned *n)
 {
 	if (*n == PLAN_DNS_MAX)
-		return cli_pasta_refuse(c, arg, "there are eight already");
+		return refuse(c, arg, "there are eight already");
 	if (addr_parse(arg, &list[*n]) < 0 || addr_is_multicast(&list[*n]))
-		return cli_pasta_refuse(c, arg,
-					"want the address of a resolver");
+		return refuse(c, arg, "want the address of a resolver");
 	++*n;
 	return CLI_GO;
 }
@@ -160,14 +164,6 @@ enum cli_verdict cli_pasta_dns(struct cli *c, const char *arg)
 		return CLI_GO;
 	}
 	return take_resolver(c, arg, o->dns, &o->dns_count);
-}
-
-static enum cli_verdict complain(const struct cli_pasta *p, const char *option,
-				 const char *arg, const char *why)
-{
-	fprintf(p->cli.err, "%s: --%s '%s': %s\n", p->cli.name, option, arg,
-		why);
-	return CLI_BAD;
 }
 
 /* "24" or "255.255.255.0" */
@@ -200,7 +196,7 @@ static enum cli_verdict take_mtu(struct cli_pasta *p)
 	if (strcmp(p->mtu, "0") == 0)
 		v = 0;
 	else if (cli_number(p->mtu, MTU_MIN, MTU_MAX, &v) < 0)
-		return complain(p, "mtu", p->mtu,
+		return complain(&p->cli, "mtu", p->mtu,
 				"want a number from 576 to 65521, or 0 to "
 				"leave it as it is");
 	config->mtu = (uint16_t)v;
@@ -214,12 +210,13 @@ static enum cli_verdict take_macs(struct cli_pasta *p)
 
 	if (p->ns_mac) {
 		if (cli_mac(p->ns_mac, config->mac, &why) < 0)
-			return complain(p, "ns-mac-addr", p->ns_mac, why.text);
+			return complain(&p->cli, "ns-mac-addr", p->ns_mac,
+					why.text);
 		config->has_mac = true;
 	}
 	if (p->mac) {
 		if (cli_mac(p->mac, config->host.mac, &why) < 0)
-			return complain(p, "mac-addr", p->mac, why.text);
+			return complain(&p->cli, "mac-addr", p->mac, why.text);
 		config->host.has_mac = true;
 	}
 	return CLI_GO;
@@ -249,7 +246,7 @@ enum cli_verdict cli_pasta_take_addresses(struct cli_pasta *p)
 	    take_macs(p) != CLI_GO)
 		return CLI_BAD;
 	if (p->netmask && parse_netmask(p->netmask, &h->bits4) < 0)
-		return complain(p, "netmask", p->netmask,
+		return complain(&p->cli, "netmask", p->netmask,
 				"want 1 to 32, or a mask like 255.255.255.0");
 	/* An outbound interface is also the one to look at. */
 	h->ifname4 = p->interface ? p->interface : config->outbound_if4;
@@ -264,7 +261,7 @@ static enum cli_verdict take_search(struct cli_pasta *p)
 		return CLI_GO;
 	if (searchlist_parse(p->search, &p->config->offer) == 0)
 		return CLI_GO;
-	return complain(p, "search", p->search,
+	return complain(&p->cli, "search", p->search,
 			"want domain names with spaces between them, of 255 "
 			"bytes in all");
 }
@@ -275,7 +272,7 @@ static enum cli_verdict take_hostname(struct cli_pasta *p, const char *option,
 	if (!arg)
 		return CLI_GO;
 	if (strlen(arg) > PLAN_NAME_MAX || !*arg)
-		return complain(p, option, arg,
+		return complain(&p->cli, option, arg,
 				"want a name of 1 to 253 characters");
 	memcpy(ret, arg, strlen(arg) + 1);
 	return CLI_GO;

@@ -35,8 +35,4 @@ enum cli_verdict cli_pasta_dns(struct cli *c, const char *arg);
 enum cli_verdict cli_pasta_take_addresses(struct cli_pasta *p);
 enum cli_verdict cli_pasta_take_services(struct cli_pasta *p);
 
-/* Says "--OPTION 'ARG': WHY" about the option being applied. */
-enum cli_verdict cli_pasta_refuse(const struct cli *c, const char *arg,
-				  const char *why);
-
 #endif

@@ -64,18 +64,6 @@ static enum cli_verdict apply_no_loopback(struct cli *c, const char *arg)
 	return CLI_GO;
 }
 
-static enum cli_verdict apply_loopback(struct cli *c, const char *arg)
-{
-	run_of(c)->config->loopback = true;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_splice(struct cli *c, const char *arg)
-{
-	run_of(c)->config->splice = true;
-	return CLI_GO;
-}
-
 static enum cli_verdict limit_rule(const struct run *r, struct rule *rule)
 {
 	char text[RULE_STRLEN];
@@ -129,18 +117,6 @@ static enum cli_verdict apply_limit6(struct cli *c, const char *arg)
 	return set_limit(c, RULE_IPV6);
 }
 
-static enum cli_verdict apply_follow(struct cli *c, const char *arg)
-{
-	run_of(c)->config->follow = true;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
-{
-	run_of(c)->config->api_path = arg;
-	return CLI_GO;
-}
-
 static enum cli_verdict apply_help(struct cli *c, const char *arg)
 {
 	fputs("Usage: tapir run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
@@ -169,15 +145,14 @@ static const struct cli_option options[] = {
 	 0},
 	{"publish-ipv6", '6', NULL, "the same, to IPv6", apply_limit6, 0},
 	{"follow", 0, NULL,
-	 "published ports are open only while COMMAND listens", apply_follow,
-	 0},
+	 "published ports are open only while COMMAND listens", cli_follow, 0},
 	{"loopback", 0, NULL,
 	 "published ports lead to 127.0.0.1 and ::1 of COMMAND, too",
-	 apply_loopback, 0},
+	 cli_loopback, 0},
 	{"splice", 0, NULL,
-	 "and TCP clients on the host's loopback there first", apply_splice, 0},
-	{"api-socket", 0, "PATH", "socket to publish ports by",
-	 apply_api_socket, 0},
+	 "and TCP clients on the host's loopback there first", cli_splice, 0},
+	{"api-socket", 0, "PATH", "socket to publish ports by", cli_api_socket,
+	 0},
 	CLI_PCAP_OPTIONS(0),
 	{"mtu", 0, "MTU",
 	 "MTU, 576 to 65521; no IPv6 below 1280 (default=65520)", apply_mtu, 0},

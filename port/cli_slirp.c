@@ -149,12 +149,6 @@ static enum cli_verdict apply_target_type(struct cli *c, const char *arg)
 	return CLI_BAD;
 }
 
-static enum cli_verdict apply_api_socket(struct cli *c, const char *arg)
-{
-	slirp_of(c)->config->api_path = arg;
-	return CLI_GO;
-}
-
 static enum cli_verdict apply_api_any(struct cli *c, const char *arg)
 {
 	bool ipv4 = strcmp(arg, "ipv4") == 0;
@@ -167,12 +161,6 @@ static enum cli_verdict apply_api_any(struct cli *c, const char *arg)
 		return CLI_BAD;
 	}
 	slirp_of(c)->config->api_any_is_ipv4 = ipv4;
-	return CLI_GO;
-}
-
-static enum cli_verdict apply_follow(struct cli *c, const char *arg)
-{
-	slirp_of(c)->config->follow = true;
 	return CLI_GO;
 }
 
@@ -201,13 +189,13 @@ static const struct cli_option options[] = {
 	 apply_mtu, 0},
 	{"enable-ipv6", '6', NULL, "IPv6 as well, in fd00::/64", apply_ipv6, 0},
 	{"api-socket", 'a', "PATH", "socket to publish ports by",
-	 apply_api_socket, 0},
+	 cli_api_socket, 0},
 	{"api-any", 0, "WHICH",
 	 "what 0.0.0.0 means there ([both|ipv4], default=both)", apply_api_any,
 	 0},
 	{"follow", 0, NULL,
 	 "published ports are open only while the container listens",
-	 apply_follow, 0},
+	 cli_follow, 0},
 	CLI_PCAP_OPTIONS(0),
 	{"cidr", 0, "CIDR", "the network (default=10.0.2.0/24)", apply_cidr, 0},
 	{"disable-host-loopback", 0, NULL,

@@ -74,3 +74,27 @@ int cli_source(const char *text, bool v4, struct in6_addr *ret)
 		       ? 0
 		       : -EINVAL;
 }
+
+enum cli_verdict cli_follow(struct cli *c, const char *arg)
+{
+	c->config->follow = true;
+	return CLI_GO;
+}
+
+enum cli_verdict cli_api_socket(struct cli *c, const char *arg)
+{
+	c->config->api_path = arg;
+	return CLI_GO;
+}
+
+enum cli_verdict cli_loopback(struct cli *c, const char *arg)
+{
+	c->config->loopback = true;
+	return CLI_GO;
+}
+
+enum cli_verdict cli_splice(struct cli *c, const char *arg)
+{
+	c->config->splice = true;
+	return CLI_GO;
+}

@@ -1,16 +1,9 @@
-#include "port/cli.h"
-
+#include "tests/parsed.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct parsed {
-	struct config config;
-	enum cli_verdict verdict;
-	char *out, *err; /* allocated */
-};
 
 static struct parsed p;
 
@@ -19,9 +12,6 @@ static void parse(const char *line)
 	static char words[2048];
 	char *argv[64] = {(char[]){"pasta"}};
 	int argc = 1;
-	size_t out_len, err_len;
-	FILE *out = open_memstream(&p.out, &out_len);
-	FILE *err = open_memstream(&p.err, &err_len);
 
 	assert_true(strlen(line) < sizeof(words));
 	strcpy(words, line);
@@ -29,17 +19,14 @@ static void parse(const char *line)
 		assert_true(argc < 63);
 		argv[argc++] = w;
 	}
-	p.verdict = cli_main(argc, argv, &p.config, out, err);
-	fclose(out);
-	fclose(err);
+	p = parsed_main(argc, argv);
 }
 
 static int forget(void **state)
 {
 	if (p.verdict == CLI_GO)
 		config_fini(&p.config);
-	free(p.out);
-	free(p.err);
+	parsed_forget(&p);
 	p = (struct parsed){.verdict = CLI_BAD};
 	return 0;
 }
@@ -175,7 +162,7 @@ static void test_what_dhcp_tells_is_chosen(void **state)
 			(char[]){"1"},
 			NULL};
 
-	p.verdict = cli_main(10, argv, &p.config, stdout, stderr);
+	p = parsed_main(10, argv);
 	assert_int_equal(p.verdict, CLI_GO);
 	assert_int_equal(o->search_len, sizeof(search) - 1);
 	assert_memory_equal(o->search, search, sizeof(search) - 1);

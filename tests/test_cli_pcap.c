@@ -1,38 +1,8 @@
-#include "port/cli.h"
-
+#include "tests/parsed.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct parsed {
-	struct config config;
-	enum cli_verdict verdict;
-	char *out, *err; /* allocated */
-};
-
-static struct parsed parse(int argc, const char *const *argv)
-{
-	struct parsed p;
-	size_t out_len, err_len;
-	FILE *out = open_memstream(&p.out, &out_len);
-	FILE *err = open_memstream(&p.err, &err_len);
-
-	p.verdict =
-		cli_main(argc, (char **)(uintptr_t)argv, &p.config, out, err);
-	fclose(out);
-	fclose(err);
-	return p;
-}
-#define PARSE(...)                                                             \
-	parse((int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),   \
-	      (const char *[]){__VA_ARGS__, NULL})
-
-static void forget(struct parsed *p)
-{
-	free(p->out);
-	free(p->err);
-}
 
 static void expect_all(struct parsed p)
 {
@@ -46,7 +16,7 @@ static void expect_all(struct parsed p)
 	assert_int_equal(d->size, 7000000);
 	assert_int_equal(d->files, 3);
 	assert_true(p.config.pcap_segment);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_both_command_lines_take_all_options(void **state)
@@ -67,14 +37,14 @@ static void test_without_them_nothing_is_captured(void **state)
 	assert_int_equal(p.verdict, CLI_GO);
 	assert_null(p.config.pcap.path);
 	assert_false(p.config.pcap_segment);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void refuse(struct parsed p, const char *words)
 {
 	if (p.verdict != CLI_BAD || !strstr(p.err, words))
 		fail_msg("no '%s' in\n%s", words, p.err);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_numbers_have_limits(void **state)

@@ -1,38 +1,8 @@
-#include "port/cli.h"
-
+#include "tests/parsed.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct parsed {
-	struct config config;
-	enum cli_verdict verdict;
-	char *out, *err; /* allocated */
-};
-
-static struct parsed parse(int argc, const char *const *argv)
-{
-	struct parsed p;
-	size_t out_len, err_len;
-	FILE *out = open_memstream(&p.out, &out_len);
-	FILE *err = open_memstream(&p.err, &err_len);
-
-	p.verdict =
-		cli_main(argc, (char **)(uintptr_t)argv, &p.config, out, err);
-	fclose(out);
-	fclose(err);
-	return p;
-}
-#define PARSE(...)                                                             \
-	parse((int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),   \
-	      (const char *[]){__VA_ARGS__, NULL})
-
-static void forget(struct parsed *p)
-{
-	free(p->out);
-	free(p->err);
-}
 
 static void test_a_command_gets_both_families_and_a_large_mtu(void **state)
 {
@@ -46,7 +16,7 @@ static void test_a_command_gets_both_families_and_a_large_mtu(void **state)
 	assert_true(c->dns && c->host_loopback && !c->talk);
 	assert_string_equal(c->command[0], "true");
 	assert_null(c->command[1]);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_options_behind_the_command_are_its_own(void **state)
@@ -60,7 +30,7 @@ static void test_options_behind_the_command_are_its_own(void **state)
 	assert_string_equal(p.config.command[0], "ls");
 	assert_string_equal(p.config.command[1], "--ipv4-only");
 	assert_string_equal(p.config.command[2], "-h");
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_two_dashes_end_the_options(void **state)
@@ -73,7 +43,7 @@ static void test_two_dashes_end_the_options(void **state)
 	assert_int_equal(addr_v4(&p.config.net4), 0xc0a80700);
 	assert_string_equal(p.config.command[0], "-x");
 	assert_string_equal(p.config.command[1], "--");
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_one_family_can_be_left_out(void **state)
@@ -81,14 +51,14 @@ static void test_one_family_can_be_left_out(void **state)
 	struct parsed p = PARSE("tapir", "run", "--ipv4-only", "true");
 
 	assert_true(p.config.ipv4 && !p.config.ipv6);
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "--ipv6-only", "true");
 	assert_true(!p.config.ipv4 && p.config.ipv6);
-	forget(&p);
+	parsed_forget(&p);
 	/* IPv6 does not work with so little */
 	p = PARSE("tapir", "run", "--mtu=1279", "true");
 	assert_true(p.config.ipv4 && !p.config.ipv6);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void expect_refusal(struct parsed p, const char *err)
@@ -97,7 +67,7 @@ static void expect_refusal(struct parsed p, const char *err)
 	assert_string_equal(p.out, "");
 	if (strncmp(p.err, err, strlen(err)) != 0)
 		fail_msg("want \"%s\", got \"%s\"", err, p.err);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_errors_name_option_value_and_what_was_expected(void **state)
@@ -132,20 +102,20 @@ static void test_the_front_is_chosen_by_name_or_word(void **state)
 	p = PARSE("tapir", "--help");
 	assert_int_equal(p.verdict, CLI_DONE);
 	assert_non_null(strstr(p.out, "Examples:"));
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "-h");
 	assert_int_equal(p.verdict, CLI_DONE);
 	assert_non_null(strstr(p.out, "--no-host-loopback"));
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "--version");
 	assert_int_equal(p.verdict, CLI_DONE);
 	assert_int_equal(strncmp(p.out, "tapir ", 6), 0);
-	forget(&p);
+	parsed_forget(&p);
 	/* by the program's name, words like "run" are no fronts */
 	p = PARSE("./slirp4netns", "run", "tap0");
 	assert_int_equal(p.verdict, CLI_BAD);
 	assert_non_null(strstr(p.err, "PID must be a positive integer"));
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_ports_are_published_in_the_order_given(void **state)
@@ -162,7 +132,7 @@ static void test_ports_are_published_in_the_order_given(void **state)
 	assert_int_equal(r[1].proto, RULE_UDP);
 	assert_true(p.config.follow);
 	assert_string_equal(p.config.api_path, "/run/s");
-	forget(&p);
+	parsed_forget(&p);
 	config_fini(&p.config);
 }
 
@@ -171,13 +141,13 @@ static void test_the_lane_is_closed_unless_asked_for(void **state)
 	struct parsed p = PARSE("tapir", "run", "true");
 
 	assert_false(p.config.loopback || p.config.splice);
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "--loopback", "true");
 	assert_true(p.config.loopback && !p.config.splice);
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "--splice", "true");
 	assert_true(p.config.splice && !p.config.loopback);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_a_family_limits_what_follows_or_the_last(void **state)
@@ -191,13 +161,13 @@ static void test_a_family_limits_what_follows_or_the_last(void **state)
 	assert_int_equal(r[1].families, RULE_IPV4);
 	assert_int_equal(r[2].families, RULE_IPV4);
 	assert_int_equal(r[3].families, RULE_IPV6);
-	forget(&p);
+	parsed_forget(&p);
 	config_fini(&p.config);
 	p = PARSE("tapir", "run", "-p", "1:1", "-p", "2:2", "-6", "true");
 	r = p.config.rules;
 	assert_int_equal(r[0].families, RULE_IPV4 | RULE_IPV6);
 	assert_int_equal(r[1].families, RULE_IPV6);
-	forget(&p);
+	parsed_forget(&p);
 	config_fini(&p.config);
 }
 
@@ -208,15 +178,15 @@ static void test_families_that_exclude_each_other_are_refused(void **state)
 
 	assert_int_equal(p.verdict, CLI_BAD);
 	assert_non_null(strstr(p.err, "127.0.0.1"));
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "-4", "true");
 	assert_int_equal(p.verdict, CLI_BAD);
 	assert_non_null(strstr(p.err, "there is none"));
-	forget(&p);
+	parsed_forget(&p);
 	p = PARSE("tapir", "run", "-p", "x", "true");
 	assert_int_equal(p.verdict, CLI_BAD);
 	assert_non_null(strstr(p.err, "--publish 'x': "));
-	forget(&p);
+	parsed_forget(&p);
 }
 
 int main(void)

@@ -1,5 +1,4 @@
-#include "port/cli.h"
-
+#include "tests/parsed.h"
 #include "tests/test.h"
 
 #include <stdlib.h>
@@ -7,22 +6,11 @@
 
 #define WORDS_MAX 16
 
-/* What came of the line: the texts are allocated. */
-struct parsed {
-	struct config config;
-	enum cli_verdict verdict;
-	char *out, *err;
-};
-
 static struct parsed parse(const char *line, char *room)
 {
 	static char empty[1];
-	struct parsed p;
 	char *argv[WORDS_MAX + 1] = {0};
-	size_t out_len, err_len;
 	int argc = 0;
-	FILE *out = open_memstream(&p.out, &out_len);
-	FILE *err = open_memstream(&p.err, &err_len);
 
 	strcpy(room, line);
 	for (char *w = strtok(room, " "); w; w = strtok(NULL, " ")) {
@@ -30,16 +18,7 @@ static struct parsed parse(const char *line, char *room)
 		argv[argc++] = strcmp(w, "''") == 0 ? empty : w;
 	}
 	argv[argc] = NULL;
-	p.verdict = cli_main(argc, argv, &p.config, out, err);
-	fclose(out);
-	fclose(err);
-	return p;
-}
-
-static void forget(struct parsed *p)
-{
-	free(p->out);
-	free(p->err);
+	return parsed_main(argc, argv);
 }
 
 /* Parses what must be accepted without a word. */
@@ -51,7 +30,7 @@ static struct config take(const char *line, char *room)
 		fail_msg("%s: %s", line, p.err);
 	assert_string_equal(p.out, "");
 	assert_string_equal(p.err, "");
-	forget(&p);
+	parsed_forget(&p);
 	return p.config;
 }
 
@@ -163,7 +142,7 @@ static void test_only_the_deprecated_word_is_warned_about(void **state)
 	assert_non_null(strstr(p.out, "WARNING: --no-host-loopback is deprec"));
 	assert_non_null(strstr(p.out, "WARNING: too many arguments\n"));
 	assert_string_equal(p.err, "");
-	forget(&p);
+	parsed_forget(&p);
 }
 
 struct refusal {
@@ -265,7 +244,7 @@ static void check_refusals(const struct refusal *r, size_t n, bool usage)
 			assert_true(!usage && p.out[0] == '\0');
 		else
 			assert_true(usage);
-		forget(&p);
+		parsed_forget(&p);
 	}
 }
 
@@ -312,7 +291,7 @@ static void test_help_names_what_engines_look_for(void **state)
 	assert_null(strstr(p.out, "--enable-sandbox"));
 	assert_null(strstr(p.out, "--no-host-loopback"));
 	assert_string_equal(p.err, "");
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_the_version_is_one_line_that_docker_finds(void **state)
@@ -326,7 +305,7 @@ static void test_the_version_is_one_line_that_docker_finds(void **state)
 	assert_null(strstr(first + 1, "version"));
 	assert_non_null(strstr(p.out, "\ncommit: "));
 	assert_non_null(strstr(p.out, "\nSLIRP_CONFIG_VERSION_MAX: 6\n"));
-	forget(&p);
+	parsed_forget(&p);
 }
 
 static void test_published_ports_have_a_socket_and_two_switches(void **state)
@@ -339,12 +318,12 @@ static void test_published_ports_have_a_socket_and_two_switches(void **state)
 	assert_int_equal(p.verdict, CLI_GO);
 	assert_string_equal(p.config.api_path, "/run/s");
 	assert_true(p.config.follow && p.config.api_any_is_ipv4);
-	forget(&p);
+	parsed_forget(&p);
 	p = parse("slirp4netns --api-any=both 1 t", room);
 	assert_int_equal(p.verdict, CLI_GO);
 	assert_null(p.config.api_path);
 	assert_false(p.config.follow || p.config.api_any_is_ipv4);
-	forget(&p);
+	parsed_forget(&p);
 }
 
 int main(void)
