@@ -120,14 +120,6 @@ static void offer_resolvers(struct plan *plan)
 		o->dns[o->dns_count++] = plan->dns6;
 }
 
-static void route(struct hostplan *p, const struct in6_addr *gateway)
-{
-	p->own[p->own_count++] = (struct netcfg_route){
-		.dst = addr_is_v4(gateway) ? addr_from_v4(0) : in6addr_any,
-		.gateway = *gateway,
-	};
-}
-
 /* The host's routes, unless another gateway was asked for or there are none. */
 static void choose_routes(struct hostplan *p, const struct config_host *c,
 			  const struct hostnet *host)
@@ -135,9 +127,9 @@ static void choose_routes(struct hostplan *p, const struct config_host *c,
 	p->copies4 = p->plan.ipv4 && !is_set(&c->gateway4) && host->v4.found;
 	p->copies6 = p->plan.ipv6 && !is_set(&c->gateway6) && host->v6.found;
 	if (p->plan.ipv4 && !p->copies4)
-		route(p, &p->plan.gateway4);
+		p->own[p->own_count++] = netcfg_default_by(&p->plan.gateway4);
 	if (p->plan.ipv6 && !p->copies6)
-		route(p, &p->plan.gateway6);
+		p->own[p->own_count++] = netcfg_default_by(&p->plan.gateway6);
 }
 
 static void choose_addrs(struct hostplan *p)

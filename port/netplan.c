@@ -33,14 +33,6 @@ struct plan netplan_of_net(const struct config *c)
 	return plan;
 }
 
-static struct netcfg_route default_by(const struct in6_addr *gateway)
-{
-	return (struct netcfg_route){
-		.dst = addr_is_v4(gateway) ? addr_from_v4(0) : in6addr_any,
-		.gateway = *gateway,
-	};
-}
-
 static int copy_routes(struct netplan *n, const struct netcfg_route *from,
 		       size_t count)
 {
@@ -127,12 +119,12 @@ static int of_net(struct netplan *n, const struct config *c)
 	if (c->ipv4) {
 		n->addrs[n->netcfg.addr_count++] =
 			(struct netcfg_addr){n->plan.guest4, n->plan.bits4};
-		routes[count++] = default_by(&n->plan.gateway4);
+		routes[count++] = netcfg_default_by(&n->plan.gateway4);
 	}
 	if (c->ipv6) {
 		n->addrs[n->netcfg.addr_count++] =
 			(struct netcfg_addr){n->plan.guest6, 64};
-		routes[count++] = default_by(&n->plan.gateway6);
+		routes[count++] = netcfg_default_by(&n->plan.gateway6);
 	}
 	return copy_routes(n, routes, count);
 }

@@ -14,6 +14,14 @@
 
 #define MSG_ROOM 1024 /* the longest request here takes about 100 bytes */
 
+struct netcfg_route netcfg_default_by(const struct in6_addr *gateway)
+{
+	return (struct netcfg_route){
+		.dst = addr_is_v4(gateway) ? addr_from_v4(0) : in6addr_any,
+		.gateway = *gateway,
+	};
+}
+
 struct request {
 	struct mnl_socket *nl; /* borrowed */
 	const char *ifname;    /* borrowed */

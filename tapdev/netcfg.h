@@ -3,8 +3,8 @@
 #define TAPDEV_NETCFG_H
 
 #include "stack/addr.h"
+#include "stack/fail.h"
 #include "stack/wire.h"
-#include "tapdev/fail.h"
 
 #include <stdbool.h>
 
@@ -22,6 +22,9 @@ struct netcfg_route {
 	struct in6_addr gateway;
 	uint32_t metric; /* 0: as the kernel has it */
 };
+
+/* The default route by @gateway, which is of the route's family. */
+struct netcfg_route netcfg_default_by(const struct in6_addr *gateway);
 
 struct netcfg {
 	/* Only lo gets up, and the interface its MAC: what else there is to
