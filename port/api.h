@@ -5,7 +5,7 @@
 
 #include "port/api_request.h"
 #include "port/loop.h"
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 
 struct api;
 

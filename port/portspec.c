@@ -58,7 +58,6 @@ void portspec_fini(struct portspec *s)
 	s->rules = NULL;
 	s->autos = NULL;
 	s->rule_count = s->rule_room = s->auto_count = 0;
-	s->automatic = false;
 }
 
 /* Rules. */
@@ -464,7 +463,6 @@ int portspec_add(struct portspec *s, const char *text, enum rule_proto proto,
 		take_back(s, before);
 	else
 		s->given = true;
-	s->automatic = s->auto_count > 0;
 	return err;
 }
 

@@ -32,7 +32,6 @@ struct portspec_auto {
 struct portspec {
 	const char *option; /* borrowed; for messages, "-t" */
 	bool given;         /* there was an argument, if only "none" */
-	bool automatic;     /* auto_count > 0 */
 	struct rule *rules; /* owned; those with best_effort behind all others,
 			     * which must be opened first: they win */
 	size_t rule_count, rule_room;

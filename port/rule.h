@@ -4,7 +4,7 @@
 #define PORT_RULE_H
 
 #include "stack/addr.h"
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 
 #include <net/if.h>
 

@@ -5,8 +5,8 @@
 #define PORT_RUN_H
 
 #include "port/loop.h"
+#include "stack/fail.h"
 #include "stack/plan.h"
-#include "tapdev/fail.h"
 
 #include <signal.h>
 #include <stdbool.h>

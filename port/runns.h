@@ -3,8 +3,8 @@
 #ifndef PORT_RUNNS_H
 #define PORT_RUNNS_H
 
+#include "stack/fail.h"
 #include "stack/plan.h"
-#include "tapdev/fail.h"
 
 /* Moves the caller, which has one thread, into new user, network and mount
  * namespaces, where its user and group are root, mounts are private and ping

@@ -307,19 +307,6 @@ static int show_family(const struct reader *r, const struct nlroute_link *link,
 	return 0;
 }
 
-static struct in6_addr find_linklocal(const struct reader *r, unsigned index)
-{
-	for (size_t i = 0; i < r->addr_count; i++) {
-		const struct nlroute_addr *a = &r->addrs[i];
-
-		if (a->index == index && !addr_is_v4(&a->addr) &&
-		    addr_is_linklocal(&a->addr) &&
-		    !(a->flags & IFA_F_DADFAILED))
-			return a->addr;
-	}
-	return in6addr_any;
-}
-
 static int show(const struct reader *r, const char *ifname4,
 		const char *ifname6, struct hostnet *ret, struct fail *why)
 {
@@ -338,14 +325,6 @@ static int show(const struct reader *r, const char *ifname4,
 	if (err < 0) {
 		hostnet_fini(&h);
 		return failed(why, err, "routes");
-	}
-	if (h.v6.found)
-		h.linklocal6 = find_linklocal(r, link6->index);
-	if (h.v4.found || h.v6.found) {
-		const struct nlroute_link *l = h.v4.found ? link4 : link6;
-
-		h.has_mac = l->has_mac;
-		memcpy(h.mac, l->mac, sizeof(h.mac));
 	}
 	*ret = h;
 	return 0;

@@ -4,8 +4,7 @@
 #define TAPDEV_HOSTNET_H
 
 #include "stack/addr.h"
-#include "stack/wire.h"
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 #include "tapdev/netcfg.h"
 
 #include <net/if.h>
@@ -26,9 +25,6 @@ struct hostnet_family {
 
 struct hostnet {
 	struct hostnet_family v4, v6;
-	bool has_mac;
-	uint8_t mac[WIRE_MAC_LEN];  /* of v4's interface, else of v6's */
-	struct in6_addr linklocal6; /* of v6's interface; :: if it has none */
 };
 
 /* Reads *@ret in the caller's network namespace, by the interfaces called

@@ -3,7 +3,7 @@
 #ifndef TAPDEV_NETNS_H
 #define TAPDEV_NETNS_H
 
-#include "tapdev/fail.h"
+#include "stack/fail.h"
 #include "tapdev/netcfg.h"
 
 #include <sys/types.h>

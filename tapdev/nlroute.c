@@ -5,21 +5,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if_arp.h>
 #include <string.h>
-
-static void get_mac(const struct nlmsghdr *h, struct nlroute_link *l)
-{
-	static const uint8_t none[WIRE_MAC_LEN];
-	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
-	const struct nlattr *mac = nldump_attr(h, sizeof(*m), IFLA_ADDRESS);
-
-	if (m->ifi_type != ARPHRD_ETHER || !mac ||
-	    mnl_attr_get_payload_len(mac) != WIRE_MAC_LEN)
-		return;
-	memcpy(l->mac, mnl_attr_get_payload(mac), WIRE_MAC_LEN);
-	l->has_mac = memcmp(l->mac, none, WIRE_MAC_LEN) != 0;
-}
 
 bool nlroute_link(const struct nlmsghdr *h, struct nlroute_link *ret)
 {
@@ -38,7 +24,6 @@ bool nlroute_link(const struct nlmsghdr *h, struct nlroute_link *ret)
 		return false;
 	*ret = (struct nlroute_link){.index = (unsigned)m->ifi_index};
 	memcpy(ret->name, name, strlen(name));
-	get_mac(h, ret);
 	return true;
 }
 

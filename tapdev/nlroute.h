@@ -3,7 +3,6 @@
 #define TAPDEV_NLROUTE_H
 
 #include "stack/addr.h"
-#include "stack/wire.h"
 #include "tapdev/netcfg.h"
 
 #include <linux/netlink.h>
@@ -12,8 +11,6 @@
 struct nlroute_link {
 	unsigned index;
 	char name[IFNAMSIZ];
-	bool has_mac; /* of Ethernet, and one that was set */
-	uint8_t mac[WIRE_MAC_LEN];
 };
 
 struct nlroute_addr {

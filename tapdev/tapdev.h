@@ -6,9 +6,9 @@
 #define TAPDEV_TAPDEV_H
 
 #include "stack/chunk.h"
+#include "stack/fail.h"
 #include "stack/frame.h"
 #include "stack/wire.h"
-#include "tapdev/fail.h"
 
 #include <sys/types.h>
 

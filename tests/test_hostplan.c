@@ -122,7 +122,7 @@ static void test_the_first_address_of_a_network_is_one(void **state)
 
 static void test_a_host_without_a_network_is_a_link_of_two(void **state)
 {
-	host = (struct hostnet){.has_mac = false};
+	host = (struct hostnet){.v4.found = false};
 	make();
 	assert_addr(&got.plan.guest4, "169.254.2.1");
 	assert_addr(&got.plan.gateway4, "169.254.2.2");

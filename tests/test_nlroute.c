@@ -9,7 +9,6 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,50 +51,18 @@ static void begin_link(struct rig *rig)
 	struct ifinfomsg *m = begin(rig, RTM_NEWLINK, sizeof(*m));
 
 	m->ifi_index = 7;
-	m->ifi_type = ARPHRD_ETHER;
 }
 
-static void test_a_link_has_index_name_and_mac(void **state)
+static void test_a_link_has_index_and_name(void **state)
 {
-	static const uint8_t mac[] = {2, 3, 4, 5, 6, 7};
 	struct rig *rig = *state;
 	struct nlroute_link l;
 
 	begin_link(rig);
 	mnl_attr_put_strz(rig->h, IFLA_IFNAME, "eth0");
-	mnl_attr_put(rig->h, IFLA_ADDRESS, sizeof(mac), mac);
 	assert_true(nlroute_link(rig->h, &l));
 	assert_int_equal(l.index, 7);
 	assert_string_equal(l.name, "eth0");
-	assert_true(l.has_mac);
-	assert_memory_equal(l.mac, mac, sizeof(mac));
-}
-
-static void test_a_mac_is_of_ethernet_and_not_zero(void **state)
-{
-	struct rig *rig = *state;
-	struct nlroute_link l;
-	struct ifinfomsg *m;
-
-	begin_link(rig);
-	mnl_attr_put_strz(rig->h, IFLA_IFNAME, "eth0");
-	mnl_attr_put(rig->h, IFLA_ADDRESS, 6, "\0\0\0\0\0\0");
-	assert_true(nlroute_link(rig->h, &l));
-	assert_false(l.has_mac);
-
-	begin_link(rig);
-	mnl_attr_put_strz(rig->h, IFLA_IFNAME, "ib0");
-	mnl_attr_put(rig->h, IFLA_ADDRESS, 8, "12345678");
-	assert_true(nlroute_link(rig->h, &l));
-	assert_false(l.has_mac);
-
-	begin_link(rig);
-	m = mnl_nlmsg_get_payload(rig->h);
-	m->ifi_type = ARPHRD_IEEE1394;
-	mnl_attr_put_strz(rig->h, IFLA_IFNAME, "fw0");
-	mnl_attr_put(rig->h, IFLA_ADDRESS, 6, "123456");
-	assert_true(nlroute_link(rig->h, &l));
-	assert_false(l.has_mac);
 }
 
 static void test_a_link_without_a_name_that_fits_is_none(void **state)
@@ -382,8 +349,7 @@ static void test_any_bytes_do_no_harm(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_a_link_has_index_name_and_mac),
-		TEST(test_a_mac_is_of_ethernet_and_not_zero),
+		TEST(test_a_link_has_index_and_name),
 		TEST(test_a_link_without_a_name_that_fits_is_none),
 		TEST(test_an_address_is_our_end_of_the_link),
 		TEST(test_an_address_is_as_long_as_its_family_has_it),

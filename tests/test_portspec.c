@@ -54,7 +54,7 @@ static void check_good(const struct spec *spec)
 			fail_msg("%s: %s", spec->text[i], why.text);
 	}
 	assert_string_equal(format(&s, rules, sizeof(rules)), spec->rules);
-	assert_false(s.automatic);
+	assert_int_equal(s.auto_count, 0);
 	assert_true(s.given);
 	portspec_fini(&s);
 }
@@ -175,7 +175,7 @@ static void test_none_adds_nothing_and_is_at_one_with_everything(void **state)
 	assert_false(s.given);
 	assert_int_equal(portspec_add(&s, "auto", RULE_TCP, &why), 0);
 	assert_int_equal(portspec_add(&s, "none", RULE_TCP, &why), 0);
-	assert_true(s.automatic);
+	assert_int_equal(s.auto_count, 1);
 	portspec_fini(&s);
 }
 
@@ -362,7 +362,6 @@ static void test_auto_keeps_its_limits_and_what_it_leaves_out(void **state)
 	assert_int_equal(portspec_add(&s, "127.0.0.1%lo/~22,auto,~80-81,443",
 				      RULE_UDP, &why),
 			 0);
-	assert_true(s.automatic);
 	assert_int_equal(s.auto_count, 2);
 	a = &s.autos[0];
 	assert_int_equal(a->where.proto, RULE_TCP);
